@@ -1,0 +1,2 @@
+// Package evidence is the replicated log of labelled rows from which weights are learnt.
+package evidence

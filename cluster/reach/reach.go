@@ -1,0 +1,2 @@
+// Package reach finds out under which URL other nodes can reach this one.
+package reach
