@@ -1,0 +1,57 @@
+# Everything here also works without make; each target is a line or two of go.
+GO          ?= go
+STATICCHECK ?= $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOFUMPT     ?= $(GO) run mvdan.cc/gofumpt@v0.12.0
+FUZZTIME    ?= 30s
+VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+
+.DEFAULT_GOAL := help
+.PHONY: help up build test race lint format vet imports staticcheck tidy fuzz bench compose-scene image
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+up: ## start three nodes in this terminal
+	$(GO) run ./cmd/caucus up
+
+build: ## build bin/caucus, a static binary
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/caucus ./cmd/caucus
+
+test: ## run the tests
+	$(GO) test ./...
+
+race: ## run the tests under the race detector
+	GOFLAGS=-race $(GO) test ./...
+
+lint: format vet staticcheck imports tidy ## check format, vet, staticcheck, import direction, go.mod
+
+format: ## list files that gofumpt would change
+	@out=$$($(GOFUMPT) -l .); if [ -n "$$out" ]; then echo "not formatted (run gofumpt -w on them):"; echo "$$out"; exit 1; fi
+
+vet: ## run go vet
+	$(GO) vet ./...
+	$(GO) vet -tags compose,bench .
+
+staticcheck: ## run staticcheck
+	$(STATICCHECK) ./...
+
+imports: ## check that imports point one way (docs/architecture.md)
+	$(GO) test -count=1 -run 'TestImports' .
+
+tidy: ## check that go.mod and go.sum are what go mod tidy makes
+	$(GO) mod tidy -diff
+
+fuzz: ## run every fuzz target for FUZZTIME (30s)
+	@for p in $$($(GO) list ./...); do \
+	  for f in $$($(GO) test -list '^Fuzz' $$p 2>/dev/null | grep '^Fuzz'); do \
+	    echo "== $$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$p || exit 1; \
+	  done; done
+
+bench: ## print the speed figures, as ratios against baselines taken in the same run
+	$(GO) test -tags bench -count=1 -timeout 30m -run '^TestSpeed$$' -v .
+
+image: ## build the container image
+	docker build --build-arg VERSION=$(VERSION) -t caucus:local .
+
+compose-scene: ## play the Compose scene on docker-compose.yml (needs Docker with Compose v2)
+	$(GO) test -tags compose -count=1 -timeout 15m -run '^TestCompose' -v .
