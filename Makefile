@@ -30,7 +30,7 @@ format: ## list files that gofumpt would change
 
 vet: ## run go vet
 	$(GO) vet ./...
-	$(GO) vet -tags compose,bench .
+	$(GO) vet -tags compose,bench . ./bench
 
 staticcheck: ## run staticcheck
 	$(STATICCHECK) ./...
@@ -48,7 +48,7 @@ fuzz: ## run every fuzz target for FUZZTIME (30s)
 	  done; done
 
 bench: ## print the speed figures, as ratios against baselines taken in the same run
-	$(GO) test -tags bench -count=1 -timeout 30m -run '^TestSpeed$$' -v .
+	$(GO) test -tags bench -count=1 -timeout 30m -run "^TestSpeed$$" -v ./bench | grep -v "^ *\(---\|===\|PASS\)"
 
 image: ## build the container image
 	docker build --build-arg VERSION=$(VERSION) -t caucus:local .

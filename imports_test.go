@@ -33,6 +33,8 @@ var mayImport = map[string][]string{
 	// For tests of the packages below it; the product does not import it.
 	"node/nodetest": {"ml", "node", "node/api", "node/consensus", "cluster", "cluster/..."},
 
+	"bench": {}, // its tests start the product from outside
+
 	"configs":    {"ml", "node", "cluster", "cluster/identity"},
 	"cmd/caucus": {"configs", "ml", "node", "node/...", "cluster", "cluster/..."},
 }
