@@ -5,10 +5,6 @@ import (
 	"errors"
 )
 
-func fitForest(context.Context, Task, *Dataset, FitOptions) (Model, error) {
-	return nil, errors.New("ml: randforest is being built; use knn")
-}
-
 func fitSVM(context.Context, Task, *Dataset, FitOptions) (Model, error) {
 	return nil, errors.New("ml: svm is being built; use knn")
 }
