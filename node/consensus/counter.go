@@ -35,7 +35,7 @@ func (c *Counter) Reset(r Rule, members []Member) error {
 	c.rule = r
 	c.members = c.members[:0]
 	if err := r.check(len(members)); err != nil {
-		c.rule.Classes = 0
+		c.rule.Classes, c.quorum = 0, 1
 		c.Clear()
 		return err
 	}
@@ -159,13 +159,10 @@ func soften(skill Millionths, classes int) (own, other Millionths) {
 	}
 	own = min(skill, One)
 	if classes > 1 {
-		other = ratioOf(One-own, Millionths(classes-1))
+		other = Millionths(divide(int64(One-own), int64(classes-1)))
 	}
 	return own, other
 }
-
-// ratioOf returns a/n rounded half up.
-func ratioOf(a, n Millionths) Millionths { return (2*a + n) / (2 * n) }
 
 // weight returns what member i's vote weighs under the rule.
 func (c *Counter) weight(i int) int64 {
@@ -187,7 +184,7 @@ func (c *Counter) Certain() bool {
 	if c.counted < c.quorum {
 		return false
 	}
-	if c.outstanding == 0 {
+	if c.outstanding == 0 || c.rule.Classes == 1 {
 		return true
 	}
 	sums, out := c.sums, c.weightOut
@@ -198,7 +195,7 @@ func (c *Counter) Certain() bool {
 		sums, out = c.heads, int64(c.outstanding)*int64(One)
 	}
 	first, second := topTwo(sums)
-	return len(sums) == 1 || first-second > out
+	return first-second > out
 }
 
 // byHeads reports whether votes count one each: by rule, or because all that have come

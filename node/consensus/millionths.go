@@ -34,15 +34,18 @@ func (m Millionths) Float() float64 { return float64(m) / float64(One) }
 // clamp returns m moved into low..high.
 func clamp(m, low, high Millionths) Millionths { return max(low, min(m, high)) }
 
-// times returns a*b as a Millionths, rounded half up. a must be in 0..MaxWeight and
-// b in 0..One, so the result is in 0..a: no rounding makes a vote worth more than
-// its weight, which is what the early decision rests on.
-func times(a, b Millionths) int64 { return int64((a*b + One/2) / One) }
+// divide returns a/b rounded half up, for a >= 0 and b > 0.
+func divide(a, b int64) int64 { return (a + b/2) / b }
+
+// times returns w*p as a Millionths, rounded half up. w must be in 0..MaxWeight and p
+// in 0..One, so the result is in 0..w: no rounding makes a vote worth more than its
+// weight, which is what the early decision rests on.
+func times(w, p Millionths) int64 { return divide(int64(w*p), int64(One)) }
 
 // ratio returns part/whole, rounded half up; 0 if whole is 0.
 func ratio(part, whole int64) Millionths {
 	if whole <= 0 {
 		return 0
 	}
-	return Millionths((part*int64(One) + whole/2) / whole)
+	return Millionths(divide(part*int64(One), whole))
 }

@@ -1,6 +1,9 @@
 package consensus
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // Tally counts. invited is the ids of those whose votes were asked for or who should
 // have had one, in any order, an id that occurs twice counting once. Votes may be
@@ -107,35 +110,29 @@ func (c *Counter) choose(out *Result) {
 // probabilities that voters gave; the weight of the heaviest voter on that side (all
 // weigh the same in a majority); class order.
 func (c *Counter) breakTie(tied []int, m Method) (label int, by string) {
-	inTie := func(k int) bool {
-		for _, t := range tied {
-			if t == k {
-				return true
-			}
-		}
-		return false
-	}
 	var most int64 = -1
 	for _, k := range tied {
 		most = max(most, c.given[k])
 	}
-	left, last := 0, -1
+	left := 0 // classes with most
 	for i := len(tied) - 1; i >= 0; i-- {
 		if c.given[tied[i]] == most {
-			left, last = left+1, tied[i]
+			left, label = left+1, tied[i]
 		}
 	}
 	if left == 1 {
-		return last, ByProbabilities
+		return label, ByProbabilities
 	}
 	if m != Majority {
-		if k, ok := c.heaviest(func(k int) bool { return inTie(k) && c.given[k] == most }); ok {
-			return k, ByHeaviest
-		} else if k >= 0 {
-			return k, ByClassOrder
+		heaviest, alone := c.heaviest(func(k int) bool { return c.given[k] == most && slices.Contains(tied, k) })
+		if alone {
+			return heaviest, ByHeaviest
+		}
+		if heaviest >= 0 {
+			label = heaviest
 		}
 	}
-	return last, ByClassOrder
+	return label, ByClassOrder
 }
 
 // heaviest returns the first class among those allowed whose heaviest voter is heaviest,
