@@ -73,33 +73,33 @@ func (c *Client) Close() { c.http.CloseIdleConnections() }
 
 // Predict asks the node's own model for one row.
 func (c *Client) Predict(ctx context.Context, row []float64) (*PredictReply, error) {
-	return call[PredictReply](ctx, c, http.MethodPost, "/predict", nil, map[string]any{"features": row})
+	return ask[PredictReply](ctx, c, http.MethodPost, "/predict", nil, map[string]any{"features": row})
 }
 
 // PredictBatch asks the node's own model for many rows.
 func (c *Client) PredictBatch(ctx context.Context, rows [][]float64) (*PredictBatchReply, error) {
-	return call[PredictBatchReply](ctx, c, http.MethodPost, "/predict", nil, map[string]any{"instances": rows})
+	return ask[PredictBatchReply](ctx, c, http.MethodPost, "/predict", nil, map[string]any{"instances": rows})
 }
 
 // Consensus asks the cluster for one row. A quorum that was not reached is a
 // *Problem of kind QuorumNotReached, with the votes.
 func (c *Client) Consensus(ctx context.Context, row []float64, o ConsensusOptions) (*ConsensusReply, error) {
-	return call[ConsensusReply](ctx, c, http.MethodPost, "/consensus", o.query(), map[string]any{"features": row})
+	return ask[ConsensusReply](ctx, c, http.MethodPost, "/consensus", o.query(), map[string]any{"features": row})
 }
 
 // ConsensusBatch asks the cluster for many rows in one round.
 func (c *Client) ConsensusBatch(ctx context.Context, rows [][]float64, o ConsensusOptions) (*ConsensusBatchReply, error) {
-	return call[ConsensusBatchReply](ctx, c, http.MethodPost, "/consensus", o.query(), map[string]any{"instances": rows})
+	return ask[ConsensusBatchReply](ctx, c, http.MethodPost, "/consensus", o.query(), map[string]any{"instances": rows})
 }
 
 // Members lists the roster as the node sees it.
 func (c *Client) Members(ctx context.Context) (*MembersReply, error) {
-	return call[MembersReply](ctx, c, http.MethodGet, "/members", nil, nil)
+	return ask[MembersReply](ctx, c, http.MethodGet, "/members", nil, nil)
 }
 
 // Card returns the node's card with its task.
 func (c *Client) Card(ctx context.Context) (*CardReply, error) {
-	return call[CardReply](ctx, c, http.MethodGet, "/card", nil, nil)
+	return ask[CardReply](ctx, c, http.MethodGet, "/card", nil, nil)
 }
 
 // Rounds lists recent rounds of the cluster, newest first; limit 0 means all that are kept.
@@ -108,33 +108,33 @@ func (c *Client) Rounds(ctx context.Context, limit int) (*RoundsReply, error) {
 	if limit > 0 {
 		q.Set("limit", strconv.Itoa(limit))
 	}
-	return call[RoundsReply](ctx, c, http.MethodGet, "/rounds", q, nil)
+	return ask[RoundsReply](ctx, c, http.MethodGet, "/rounds", q, nil)
 }
 
 // Round returns one recent round.
 func (c *Client) Round(ctx context.Context, id string) (*RoundReply, error) {
-	return call[RoundReply](ctx, c, http.MethodGet, "/rounds/"+url.PathEscape(id), nil, nil)
+	return ask[RoundReply](ctx, c, http.MethodGet, "/rounds/"+url.PathEscape(id), nil, nil)
 }
 
 // Healthy returns nil if the node is alive.
 func (c *Client) Healthy(ctx context.Context) error {
-	_, err := call[HealthReply](ctx, c, http.MethodGet, "/healthz", nil, nil)
+	_, err := ask[HealthReply](ctx, c, http.MethodGet, "/healthz", nil, nil)
 	return err
 }
 
 // Ready returns how many members the node would invite, or a *Problem that says why it is not ready.
 func (c *Client) Ready(ctx context.Context) (*ReadyReply, error) {
-	return call[ReadyReply](ctx, c, http.MethodGet, "/readyz", nil, nil)
+	return ask[ReadyReply](ctx, c, http.MethodGet, "/readyz", nil, nil)
 }
 
 // Forget takes members that have failed out of the roster, by name or id.
 func (c *Client) Forget(ctx context.Context, names ...string) (*ForgetReply, error) {
-	return call[ForgetReply](ctx, c, http.MethodPost, "/members/forget", nil, map[string]any{"names": names})
+	return ask[ForgetReply](ctx, c, http.MethodPost, "/members/forget", nil, map[string]any{"names": names})
 }
 
 // ForgetFailed takes all members that have failed out of the roster.
 func (c *Client) ForgetFailed(ctx context.Context) (*ForgetReply, error) {
-	return call[ForgetReply](ctx, c, http.MethodPost, "/members/forget", nil, map[string]any{"failed": true})
+	return ask[ForgetReply](ctx, c, http.MethodPost, "/members/forget", nil, map[string]any{"failed": true})
 }
 
 // Raw sends a request and returns the body of a success as it came, for --json.
@@ -162,7 +162,7 @@ func (o ConsensusOptions) query() url.Values {
 	return q
 }
 
-func call[T any](ctx context.Context, c *Client, method, path string, query url.Values, body any) (*T, error) {
+func ask[T any](ctx context.Context, c *Client, method, path string, query url.Values, body any) (*T, error) {
 	b, err := c.do(ctx, method, path, query, body)
 	if err != nil {
 		return nil, err

@@ -1,0 +1,163 @@
+package api
+
+import (
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Config says what to serve and to whom.
+type Config struct {
+	Node   Node
+	Gossip http.Handler // GET /gossip; nil: there is none
+	// Bearer opens the local routes from elsewhere. Empty: a node without a token, whose
+	// routes are open to all who reach it.
+	Bearer string
+	// Hosts are the names besides those of loopback by which this node is rightly called,
+	// without port: the host of its public URL.
+	Hosts []string
+	// Registry holds the metrics of the whole node; the ones of HTTP are added to it.
+	// nil: a new one.
+	Registry *prometheus.Registry
+	// Rate and Burst limit /consensus for each client off this machine. 0: 100 a second, 200.
+	Rate  float64
+	Burst int
+	// MaxInFlight bounds the questions answered at once, of all clients. 0: 1024.
+	MaxInFlight int
+	Log         *slog.Logger // nil: discard
+}
+
+// API is the HTTP interface of one node. It is an http.Handler.
+type API struct {
+	node        Node
+	info        *Info
+	schema      *schema
+	bearer      string
+	hosts       []string
+	log         *slog.Logger
+	engine      *gin.Engine
+	origin      *http.CrossOriginProtection
+	metrics     *httpMetrics
+	limits      *limits
+	maxInFlight int64
+	inFlight    atomic.Int64
+	closing     atomic.Bool
+	calls       sync.Pool // *call
+}
+
+var ginOnce sync.Once
+
+// New returns the interface.
+func New(cfg Config) (*API, error) {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Registry == nil {
+		cfg.Registry = prometheus.NewRegistry()
+	}
+	if cfg.Rate == 0 {
+		cfg.Rate, cfg.Burst = 100, 200
+	}
+	if cfg.MaxInFlight == 0 {
+		cfg.MaxInFlight = 1024
+	}
+	// Gin's mode is global, and setting it is not safe while another node starts.
+	ginOnce.Do(func() { gin.SetMode(gin.ReleaseMode) })
+	a := &API{
+		node: cfg.Node, info: cfg.Node.Info(), bearer: cfg.Bearer, hosts: cfg.Hosts, log: cfg.Log,
+		origin: http.NewCrossOriginProtection(), maxInFlight: int64(cfg.MaxInFlight),
+		engine: gin.New(),
+	}
+	a.schema = newSchema(a.info.Features)
+	a.calls.New = func() any { return new(call) }
+	var err error
+	if a.limits, err = newLimits(cfg.Rate, cfg.Burst); err != nil {
+		return nil, err
+	}
+	if a.metrics, err = newHTTPMetrics(cfg.Registry, a.info); err != nil {
+		return nil, err
+	}
+	// Only an agent on this machine may say whom it speaks for.
+	if err := a.engine.SetTrustedProxies([]string{"127.0.0.0/8", "::1"}); err != nil {
+		return nil, err
+	}
+	a.engine.HandleMethodNotAllowed = true
+	a.engine.RedirectTrailingSlash = false
+	a.engine.Use(a.front)
+	a.routes(cfg)
+	return a, nil
+}
+
+// routes is the table of all addresses. Those for this machine or a bearer go through a.local.
+func (a *API) routes(cfg Config) {
+	e := a.engine
+	get := func(path string, h ...gin.HandlerFunc) {
+		e.GET(path, h...)
+		e.HEAD(path, h...)
+	}
+	get("/predict", a.question(a.predict))
+	e.POST("/predict", a.question(a.predict))
+	get("/consensus", a.limited, a.question(a.consensus))
+	e.POST("/consensus", a.limited, a.question(a.consensus))
+	get("/healthz", a.plain(a.healthz))
+	get("/readyz", a.plain(a.readyz))
+	get("/card", a.plain(a.card))
+	get("/members", a.local, a.plain(a.members))
+	e.POST("/members/forget", a.local, a.plain(a.forget))
+	get("/rounds", a.local, a.rounds)
+	get("/rounds/:id", a.local, a.plain(a.round))
+	get("/metrics", a.local, gin.WrapH(metricsHandler(cfg.Registry)))
+	get("/", a.local, a.page)
+	if cfg.Gossip != nil {
+		e.GET(gossipRoute, gin.WrapH(cfg.Gossip))
+	}
+	e.NoRoute(a.fails(func(c *gin.Context) error {
+		return Problemf(NotFound, "there is nothing at %s; try /predict, /consensus, /members, /card, /healthz", shown(c.Request.URL.Path))
+	}))
+	e.NoMethod(a.fails(func(c *gin.Context) error {
+		return Problemf(MethodNotAllowed, "%s does not take %s; it takes %s",
+			shown(c.Request.URL.Path), shown(c.Request.Method), c.Writer.Header().Get("Allow"))
+	}))
+}
+
+// gossipRoute carries connections that live for days: no count of requests under way
+// and no duration is kept of it.
+const gossipRoute = "/gossip"
+
+// ServeHTTP implements http.Handler.
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.engine.ServeHTTP(w, r) }
+
+// Close makes new questions answer 503 shutting-down with Connection: close. Those
+// under way go on.
+func (a *API) Close() { a.closing.Store(true) }
+
+// Server returns a server with the limits that a node on the Internet needs.
+func (a *API) Server() *http.Server {
+	return &http.Server{
+		Handler:           a,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       15 * time.Second,
+		WriteTimeout:      60 * time.Second, // above any deadline, for slow readers of a large batch
+		IdleTimeout:       60 * time.Second,
+		// net/http adds 4 KiB to this.
+		MaxHeaderBytes: 12 << 10,
+		ErrorLog:       slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
+	}
+}
+
+func isLoopback(hostport string) bool {
+	host, _, err := net.SplitHostPort(hostport)
+	if err != nil {
+		host = hostport
+	}
+	if ip := net.ParseIP(host); ip != nil {
+		return ip.IsLoopback()
+	}
+	return false
+}

@@ -1,0 +1,74 @@
+package api
+
+import (
+	"context"
+	"time"
+)
+
+// Node is what this package needs of the node that it serves. All methods are
+// called from many goroutines at once. Errors that are not *Problem become 500.
+type Node interface {
+	// Info says what does not change while the node runs. The result is shared and only read.
+	Info() *Info
+	// Predict asks the local model for rows (row-major, checked). labels has a place a
+	// row; probs, when not nil, rows x labels, and is filled if the model has any.
+	// The slices belong to the caller and are not touched after Predict has returned.
+	Predict(ctx context.Context, rows []float64, labels []int, probs []float64) error
+	// Consensus plays one round. The caller releases the round when it has written the reply.
+	Consensus(ctx context.Context, q *Question) (Round, error)
+	Members() *MembersReply
+	Card() *CardReply
+	// Rounds returns at most limit recent rounds, newest first.
+	Rounds(limit int) []RoundSummary
+	// Round returns one recent round, or false if it is not, or no longer, known.
+	Round(id string) (*RoundReply, bool)
+	// Ready returns nil and why, as a *Problem, until the node answers /consensus.
+	Ready() (*ReadyReply, error)
+	// Forget takes failed members out of the roster, those named by name or id, or all.
+	Forget(ctx context.Context, names []string, failed bool) ([]string, error)
+}
+
+// Round is a finished round. Its replies are read only until Release.
+type Round interface {
+	Reply() *ConsensusReply      // nil for a batch
+	Batch() *ConsensusBatchReply // nil for one row
+	Release()
+}
+
+// Info is what does not change while a node runs.
+type Info struct {
+	ID            string
+	Name          string
+	Model         string
+	Version       string
+	Features      []string
+	Labels        []string
+	Probabilistic bool
+	Deadline      time.Duration // of a round; the most that timeout= may say
+}
+
+// Wait says how long a round waits for votes that cannot change the outcome any more.
+type Wait uint8
+
+// The ways to wait.
+const (
+	WaitLinger  Wait = iota // the node's linger, 50 ms
+	WaitDecided             // not at all
+	WaitAll                 // until all have answered or the deadline has passed
+)
+
+// Question is a checked request to /consensus.
+type Question struct {
+	RequestID string
+	Start     time.Time // when the request came in
+	Rows      []float64 // row-major, all finite; belongs to the caller, valid until Consensus returns
+	N         int       // rows
+	Batch     bool
+	Method    string        // auto, majority, weighted, soft, em
+	Quorum    int           // 0: the node's own
+	Timeout   time.Duration // 0: the node's own
+	Models    []string      // empty: all kinds
+	Full      bool
+	Minority  bool
+	Wait      Wait
+}
