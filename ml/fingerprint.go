@@ -51,6 +51,12 @@ func (f *fingerprinter) int32s(v []int32) {
 	f.flush()
 }
 
+func (f *fingerprinter) split(s *split) {
+	f.word(math.Float64bits(s.threshold))
+	f.word(uint64(uint32(s.feature)))
+	f.word(uint64(uint32(s.next[0]))<<32 | uint64(uint32(s.next[1])))
+}
+
 func (f *fingerprinter) scaler(s *scaler) {
 	if s == nil {
 		f.ints(0)

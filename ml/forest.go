@@ -119,10 +119,7 @@ func (m *forestModel) compile(grown []grownTree, s *scaler) error {
 	fp.floats(m.shares)
 	fp.ints(len(m.splits))
 	for i := range m.splits {
-		sp := &m.splits[i]
-		fp.word(math.Float64bits(sp.threshold))
-		fp.word(uint64(uint32(sp.feature)))
-		fp.word(uint64(uint32(sp.next[0]))<<32 | uint64(uint32(sp.next[1])))
+		fp.split(&m.splits[i])
 	}
 	m.fingerprint = fp.sum()
 	m.scratch.New = func() any { s := make([]float64, classes); return &s }
