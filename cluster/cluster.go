@@ -8,7 +8,6 @@ import (
 	"errors"
 	"log/slog"
 	"net"
-	"net/http"
 	"time"
 
 	"caucus/cluster/identity"
@@ -27,7 +26,9 @@ const (
 	Refused              // seen, but not let in; Reason says why
 )
 
-// Member is one entry of the roster, immutable once published in a View.
+// Member is one entry of the roster, immutable once published in a View. Those that are
+// Alive, Suspect or Failed count for the quorum of their task; Left and Refused ones do not. A
+// newcomer that must wait because most of the roster is out of reach is Refused, this node itself included.
 type Member struct {
 	identity.Card
 	State       State
@@ -47,6 +48,7 @@ type View struct {
 	// have not left and were not refused. Equal digests, equal quorum.
 	Digest [32]byte
 	// Joined is false until a node with seeds has reached anybody, or has settled alone.
+	// A node that comes back to a roster from disk is joined: that roster says whom it waits for.
 	Joined bool
 	// EverPeer is true once this node has ever been given or met a peer.
 	EverPeer bool
@@ -71,7 +73,8 @@ type Config struct {
 	Fingerprint [32]byte
 	Task        [32]byte
 	Description []byte // what the member shows of itself on request (JSON: task, parameters, evaluation, version), at most 64 KiB
-	URL         string // how others reach this node, may be empty
+	URL         string // how others reach this node; empty: the address that its sockets show, with ListenPort
+	ListenPort  int    // where Handler is served; used only when URL is empty; 0: unknown
 	Tokens      []identity.Token
 	StateDir    string // empty: nothing is kept
 	NewCluster  bool   // forget the roster on disk
@@ -83,6 +86,7 @@ type Config struct {
 	RejoinMax   time.Duration                                                        // default 12 s
 	TimeScale   float64                                                              // multiplies gossip's and keep-alive's timings; for tests; 0 means 1
 	MaxMembers  int                                                                  // default 256
+	NoRejoin    bool                                                                 // for tests: never look for failed members, so that a partition stays
 	DialContext func(ctx context.Context, network, address string) (net.Conn, error) // for outbound sessions; nil: net.Dialer
 	OnBroadcast func(from identity.ID, msg []byte)                                   // a broadcast of another node, at most 512 bytes
 	Log         *slog.Logger
@@ -94,47 +98,3 @@ var (
 	ErrStateInUse = errors.New("cluster: the state folder is in use by another process")
 	ErrNoMember   = errors.New("cluster: no such member")
 )
-
-// Membership is this node's part in the cluster. It is inert until Join.
-type Membership struct{}
-
-// New opens the state folder and makes a membership that talks to nobody yet.
-func New(cfg Config) (*Membership, error) { return nil, ErrStopped }
-
-// Handler is GET /gossip. Mount it before Join.
-func (m *Membership) Handler() http.Handler { return nil }
-
-// Join starts gossip and dials the invites in the background, each retried for
-// ever with backoff, in any order; one that turns out to be this node is dropped.
-// It returns at once.
-func (m *Membership) Join(ctx context.Context, invites []identity.Invite) error { return ErrStopped }
-
-// WaitReady waits until the view has settled: joined, and unchanged for a moment.
-func (m *Membership) WaitReady(ctx context.Context) error { return ErrStopped }
-
-// View returns the current snapshot. It takes no lock.
-func (m *Membership) View() *View { return nil }
-
-// Changed returns a channel that is closed at the next change of the view.
-func (m *Membership) Changed() <-chan struct{} { return nil }
-
-// Ask puts a question to a member on its session (see session.Manager.Ask).
-func (m *Membership) Ask(ctx context.Context, id identity.ID, ask, dst []byte) ([]byte, error) {
-	return nil, ErrStopped
-}
-
-// Broadcast spreads msg (at most 512 bytes) to all members, best effort.
-func (m *Membership) Broadcast(msg []byte) error { return ErrStopped }
-
-// SetURL changes this node's URL and advertises it.
-func (m *Membership) SetURL(url string) error { return ErrStopped }
-
-// Forget takes failed members out of the roster, here and at every node that hears of it.
-func (m *Membership) Forget(ids ...identity.ID) error { return ErrStopped }
-
-// Leave says goodbye: the leaving card first, then memberlist's leave. It waits until
-// the others can have heard, or ctx ends.
-func (m *Membership) Leave(ctx context.Context) error { return ErrStopped }
-
-// Shutdown closes sessions and files and waits for all goroutines. It may be called without Leave.
-func (m *Membership) Shutdown() error { return nil }

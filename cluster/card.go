@@ -1,0 +1,200 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"caucus/cluster/identity"
+)
+
+// helloVersion is the first byte of what the two ends of a session show each other; the signed card follows.
+const helloVersion = 1
+
+// signLocked signs this node's card anew, with a higher sequence.
+func (m *Membership) signLocked(leaving bool) error {
+	sequence := max(m.sequence+1, m.roster.tombs[m.self].sequence+1)
+	c, err := m.cfg.Key.SignCard(identity.Card{
+		Name: m.cfg.Name, Model: m.cfg.Model, Fingerprint: m.cfg.Fingerprint, Task: m.cfg.Task,
+		URL: m.url, Sequence: sequence, Leaving: leaving,
+	})
+	if err != nil {
+		return err
+	}
+	m.sequence = sequence
+	m.card.Store(&c)
+	_, err = m.roster.upsert(c, time.Now())
+	if e := m.roster.entries[m.self]; e != nil {
+		e.alive = !leaving
+		e.description, e.describedBy = m.cfg.Description, sequence
+	}
+	m.kick(m.kickSave)
+	return err
+}
+
+// announceLoop advertises a card that was signed anew. memberlist is called from here only, since those
+// who sign may hold mu or be called by memberlist.
+func (m *Membership) announceLoop() {
+	for {
+		select {
+		case <-m.ctx.Done():
+			return
+		case <-m.kickAnnounce:
+		}
+		m.mu.Lock()
+		leaving := m.leaving
+		m.mu.Unlock()
+		if leaving {
+			return // Leave advertises the last card itself
+		}
+		m.tellAll(m.card.Load().Signed)
+		if err := m.gossip.UpdateNode(m.timing.announce); err != nil {
+			m.log.Debug("gossip was slow to take the new card", "error", err)
+		}
+	}
+}
+
+// hello is what this node shows at the start of a session.
+func (m *Membership) hello() []byte {
+	return append([]byte{helloVersion}, m.card.Load().Signed...)
+}
+
+// onHello judges what a peer shows; its error is told to the peer. A newer card is taken from here as well as from
+// gossip: after a change of URL this is often the first to bring it.
+func (m *Membership) onHello(peer identity.ID, hello []byte) error {
+	if len(hello) == 0 || hello[0] != helloVersion {
+		version := -1
+		if len(hello) > 0 {
+			version = int(hello[0])
+		}
+		err := fmt.Errorf("it speaks version %d between nodes and this one version %d; update the older of the two", version, helloVersion)
+		m.refuse(identity.Card{ID: peer}, err)
+		return err
+	}
+	c, err := identity.ParseCard(hello[1:])
+	if err != nil {
+		m.refuse(identity.Card{ID: peer}, err)
+		return err
+	}
+	if c.ID != peer {
+		err := fmt.Errorf("it showed the card of %s", c.ID)
+		m.refuse(identity.Card{ID: peer}, err)
+		return err
+	}
+	err = m.learn(c)
+	if fatal(err) {
+		m.refuse(c, err)
+		return err
+	}
+	return nil
+}
+
+func (m *Membership) refuse(c identity.Card, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.roster.refuse(c, printable(err.Error(), 200), time.Now()) {
+		m.log.Warn("node refused", "node", c.ID, "name", c.Name, "error", err)
+		m.publishLocked()
+	}
+}
+
+// learn takes a verified card into the roster.
+func (m *Membership) learn(c identity.Card) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.learnLocked(c)
+}
+
+func (m *Membership) learnLocked(c identity.Card) error {
+	if c.ID == m.self {
+		m.outranLocked(c.Sequence)
+		return nil
+	}
+	changed, err := m.roster.upsert(c, time.Now())
+	if changed {
+		m.publishLocked()
+		m.kick(m.kickMaintain)
+	}
+	return err
+}
+
+// outranLocked answers a card of this node's key with a higher sequence than its own: its state was
+// lost, or the key is used twice. The last word must be this node's.
+func (m *Membership) outranLocked(sequence uint64) {
+	if sequence <= m.sequence || sequence > maxSequence || m.leaving {
+		return
+	}
+	m.log.Warn("a later card of this node's own key is about: its state was lost, or another process uses the same key", "sequence", sequence, "own", m.sequence)
+	m.sequence = sequence
+	m.resignLocked()
+}
+
+// resignLocked signs the card anew and has it advertised.
+func (m *Membership) resignLocked() {
+	if m.leaving {
+		return
+	}
+	if err := m.signLocked(false); err != nil {
+		m.log.Error("cannot sign the card anew", "error", err)
+		return
+	}
+	m.publishLocked()
+	m.kick(m.kickAnnounce)
+}
+
+// dialContext opens the connections of outbound sessions, and shows which address this node has towards others.
+func (m *Membership) dialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	dial := m.cfg.DialContext
+	if dial == nil {
+		dial = (&net.Dialer{Timeout: 5 * time.Second}).DialContext
+	}
+	conn, err := dial(ctx, network, address)
+	if err == nil {
+		m.observeAddress(conn.LocalAddr())
+	}
+	return conn, err
+}
+
+// observeInbound looks at the address that a peer's request came in at.
+func (m *Membership) observeInbound(r *http.Request) {
+	for name := range r.Header {
+		if name == "Forwarded" || strings.HasPrefix(name, "X-Forwarded-") {
+			return // a proxy on this machine, perhaps a tunnel's agent: its address is of no use to others
+		}
+	}
+	if a, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
+		m.observeAddress(a)
+	}
+}
+
+// observeAddress makes a URL of the address that a socket of this node has, if none was configured. A loopback address
+// serves until there is another, for nodes on one machine.
+func (m *Membership) observeAddress(a net.Addr) {
+	if m.cfg.URL != "" || m.cfg.ListenPort == 0 {
+		return
+	}
+	ap, err := netip.ParseAddrPort(a.String())
+	if err != nil {
+		return
+	}
+	ip := ap.Addr().Unmap().WithZone("")
+	if ip.IsUnspecified() || ip.IsLinkLocalUnicast() {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.leaving || m.stopped || m.url != "" && (!m.observedLoopback || ip.IsLoopback()) {
+		return
+	}
+	url := "http://" + netip.AddrPortFrom(ip, uint16(m.cfg.ListenPort)).String()
+	if url == m.url {
+		return
+	}
+	m.log.Info("own URL taken from a socket's address", "url", url)
+	m.url, m.observedLoopback = url, ip.IsLoopback()
+	m.resignLocked()
+}

@@ -1,0 +1,92 @@
+package cluster
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"net"
+	"time"
+
+	"caucus/cluster/identity"
+	"caucus/cluster/session"
+)
+
+// describeWithin bounds the fetching of one description.
+const describeWithin = 5 * time.Second
+
+// onStream takes a stream that a peer opened.
+func (m *Membership) onStream(peer identity.ID, kind session.StreamKind, conn net.Conn) {
+	switch kind {
+	case session.StreamPackets, session.StreamGossip:
+		m.transport.HandleStream(peer, kind, conn)
+	case session.StreamDescribe:
+		m.describe(conn)
+	default:
+		m.log.Debug("stream of an unknown kind closed", "peer", peer, "kind", byte(kind))
+		conn.Close()
+	}
+}
+
+// describe answers with this node's description: its length as a u32, then itself.
+func (m *Membership) describe(conn net.Conn) {
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(describeWithin))
+	b := binary.BigEndian.AppendUint32(make([]byte, 0, 4+len(m.cfg.Description)), uint32(len(m.cfg.Description)))
+	if _, err := conn.Write(append(b, m.cfg.Description...)); err != nil {
+		m.log.Debug("description not sent", "error", err)
+		return
+	}
+	// The reader closes first: a close from here could overtake what is still queued.
+	io.Copy(io.Discard, io.LimitReader(conn, 1))
+}
+
+// fetchDescription fetches a member's description and keeps it with the sequence of the card known before.
+func (m *Membership) fetchDescription(id identity.ID) {
+	m.mu.Lock()
+	e := m.roster.entries[id]
+	if e == nil {
+		m.mu.Unlock()
+		return
+	}
+	sequence := e.card.Sequence
+	m.mu.Unlock()
+	b, err := m.askDescription(id)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if e = m.roster.entries[id]; e == nil {
+		return
+	}
+	if err != nil {
+		m.log.Debug("no description", "member", id, "error", err)
+		e.nextDescribeAt = time.Now().Add(jitter(e.describeWait))
+		return
+	}
+	e.description, e.describedBy = b, sequence
+	e.describeWait, e.nextDescribeAt = 0, time.Time{}
+	m.publishLocked()
+}
+
+func (m *Membership) askDescription(id identity.ID) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(m.ctx, describeWithin)
+	defer cancel()
+	conn, err := m.sessions.Open(ctx, id, session.StreamDescribe)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(describeWithin))
+	var head [4]byte
+	if _, err := io.ReadFull(conn, head[:]); err != nil {
+		return nil, err
+	}
+	n := binary.BigEndian.Uint32(head[:])
+	if n > MaxDescription {
+		return nil, fmt.Errorf("cluster: a description of %d bytes; the limit is %d", n, MaxDescription)
+	}
+	b := make([]byte, n)
+	if _, err := io.ReadFull(conn, b); err != nil {
+		return nil, err
+	}
+	return b, nil
+}

@@ -1,0 +1,139 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+	"unicode"
+
+	"caucus/cluster/identity"
+	"caucus/cluster/session"
+)
+
+// invite dials one invite until it has brought this node into gossip, or turned out to be this node.
+func (m *Membership) invite(ctx context.Context, inv identity.Invite) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(m.ctx, cancel)()
+	var tokens []identity.Token
+	if inv.Token != nil {
+		tokens = []identity.Token{*inv.Token}
+	}
+	said := ""
+	for wait := dialFirst; ; wait = min(time.Duration(float64(wait)*inviteGrows), dialLast) {
+		err := m.tryInvite(ctx, inv.Address, tokens)
+		switch {
+		case err == nil:
+			return
+		case ctx.Err() != nil:
+			return
+		case errors.Is(err, session.ErrSelf):
+			m.log.Debug("invite dropped: it leads to this node", "address", inv.Address)
+			m.mu.Lock()
+			m.seeds--
+			m.aloneLocked()
+			m.publishLocked()
+			m.wakeLocked()
+			m.mu.Unlock()
+			return
+		}
+		if why := explainInvite(err); why != said {
+			said = why
+			var refused *session.RefusedError
+			if errors.As(err, &refused) {
+				m.log.Warn("refused by the node at the invite's address; still trying", "address", inv.Address, "reason", printable(refused.Reason, 200))
+			} else {
+				m.log.Info("nobody joined at the invite's address yet; still trying", "address", inv.Address, "error", printable(err.Error(), 300))
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(jitter(wait)):
+		}
+	}
+}
+
+// explainInvite is what makes a reason differ from the last.
+func explainInvite(err error) string {
+	var refused *session.RefusedError
+	if errors.As(err, &refused) {
+		return refused.Reason
+	}
+	return explain(err)
+}
+
+// tryInvite dials every address of an invite and joins those that answer; one is enough.
+func (m *Membership) tryInvite(ctx context.Context, address string, tokens []identity.Token) error {
+	urls, isName, err := resolveInvite(ctx, address)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	joined := false
+	for _, url := range urls {
+		err := m.joinURL(ctx, url, tokens)
+		switch {
+		case err == nil:
+			joined = true // but go on: gossip would bring the others too, only later
+		case isName && errors.Is(err, session.ErrSelf):
+			// One of many behind a name is this node; the others may only come.
+			errs = append(errs, fmt.Errorf("cluster: this node is behind %s itself", strings.TrimPrefix(address, "dns+")))
+		default:
+			errs = append(errs, err)
+		}
+	}
+	if joined {
+		return nil
+	}
+	return errors.Join(errs...)
+}
+
+// joinURL opens a session to a URL and exchanges state with whoever answers.
+func (m *Membership) joinURL(ctx context.Context, url string, tokens []identity.Token) error {
+	ctx, cancel := context.WithTimeout(ctx, dialWithin)
+	defer cancel()
+	peer, err := m.sessions.Dial(ctx, url, "", tokens)
+	if err != nil {
+		return err
+	}
+	return m.joinGossip(peer.ID)
+}
+
+// resolveInvite returns the base URLs that an invite's address stands for, and whether it is a name with many.
+func resolveInvite(ctx context.Context, address string) (urls []string, isName bool, err error) {
+	hostport, isName := strings.CutPrefix(address, "dns+")
+	if !isName {
+		return []string{address}, false, nil
+	}
+	host, port, err := net.SplitHostPort(hostport)
+	if err != nil {
+		return nil, true, fmt.Errorf("cluster: the invite %q: %w", address, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	addrs, err := net.DefaultResolver.LookupHost(ctx, host)
+	if err != nil {
+		return nil, true, fmt.Errorf("cluster: cannot look up %s: %w", host, err)
+	}
+	for _, a := range addrs {
+		urls = append(urls, "http://"+net.JoinHostPort(a, port))
+	}
+	return urls, true, nil
+}
+
+// printable makes text of a peer safe to log and to show.
+func printable(s string, limit int) string {
+	if len(s) > limit {
+		s = strings.ToValidUTF8(s[:limit], "") + "…"
+	}
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, s)
+}

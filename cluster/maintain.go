@@ -1,0 +1,190 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"caucus/cluster/identity"
+)
+
+// maintain keeps a session with every live member, brings members with a session back into gossip, lets states and
+// members expire, and has descriptions fetched. It works at once when kicked, and else every tick.
+func (m *Membership) maintain() {
+	tick := time.NewTicker(m.timing.tick)
+	defer tick.Stop()
+	k := keeper{m: m, lonely: make(map[identity.ID]time.Time), nudged: make(map[identity.ID]time.Time)}
+	for {
+		select {
+		case <-m.ctx.Done():
+			return
+		case <-m.kickMaintain:
+		case <-tick.C:
+		}
+		k.pass(time.Now())
+	}
+}
+
+// keeper is the state of the maintenance loop, touched by it alone.
+type keeper struct {
+	m         *Membership
+	lonely    map[identity.ID]time.Time // alive members without a session, since when
+	nudged    map[identity.ID]time.Time // when a member with a session was last joined
+	nextSweep time.Time
+}
+
+func (k *keeper) pass(now time.Time) {
+	m := k.m
+	var dial, nudge, describe []identity.ID
+	var forgotten []*entry
+	m.mu.Lock()
+	if m.leaving || !m.joining {
+		m.mu.Unlock()
+		return
+	}
+	self := m.roster.entries[m.self]
+	for id, e := range m.roster.entries {
+		if id == m.self || e.card.Leaving {
+			delete(k.lonely, id)
+			continue
+		}
+		switch {
+		case e.alive && !e.connected:
+			since, known := k.lonely[id]
+			if !known {
+				since = now
+				k.lonely[id] = now
+			}
+			// Both ends hear of one another at about the same time. The smaller id dials and the larger waits a moment, unless
+			// nobody can dial it.
+			first := m.self < id || m.url == ""
+			if e.card.URL != "" && (first || now.Sub(since) >= m.timing.yield) {
+				dial = append(dial, id)
+			}
+		case e.connected:
+			delete(k.lonely, id)
+			// Not alive in gossip, or alive while this node itself does not count yet: it may know more by now.
+			if (!e.alive || !self.enrolled) && now.Sub(k.nudged[id]) >= m.timing.nudge {
+				if _, before := k.nudged[id]; before {
+					nudge = append(nudge, id)
+				}
+				k.nudged[id] = now // the first time only: whoever opened the session is about to join
+			}
+		default:
+			delete(k.lonely, id)
+		}
+		if e.connected && (e.description == nil || e.describedBy != e.card.Sequence) && !now.Before(e.nextDescribeAt) {
+			e.describeWait = min(max(2*e.describeWait, dialFirst), dialLast)
+			e.nextDescribeAt = now.Add(describeWithin + jitter(e.describeWait))
+			describe = append(describe, id)
+		}
+	}
+	for _, e := range m.roster.expired(now, m.cfg.ForgetAfter, m.timing.spread) {
+		forgotten = append(forgotten, e)
+	}
+	for _, e := range forgotten {
+		m.forgetLocked(e, "failed for "+now.Sub(e.since).Round(time.Millisecond).String())
+	}
+	changed := len(forgotten) > 0
+	if now.After(k.nextSweep) {
+		k.nextSweep = now.Add(time.Second)
+		changed = m.roster.sweep(now, leftFor, goneFor) || changed
+		for id := range k.nudged {
+			if m.roster.entries[id] == nil {
+				delete(k.nudged, id)
+			}
+		}
+		for id := range k.lonely {
+			if m.roster.entries[id] == nil {
+				delete(k.lonely, id)
+			}
+		}
+		changed = true // round-trip times
+	}
+	if changed || m.roster.refresh(now, m.timing.grace) {
+		m.publishLocked()
+	}
+	m.mu.Unlock()
+
+	for _, id := range dial {
+		m.run(func() {
+			ctx, cancel := context.WithTimeout(m.ctx, dialWithin)
+			defer cancel()
+			m.dialer.connect(ctx, id) // what is wrong stands in the member's reason
+		})
+	}
+	for _, id := range nudge {
+		m.run(func() {
+			if err := m.joinGossip(id); err != nil {
+				m.log.Debug("member not joined", "member", id, "error", err)
+			}
+		})
+	}
+	for _, id := range describe {
+		m.run(func() { m.fetchDescription(id) })
+	}
+	k.reconcile()
+}
+
+// reconcile corrects what onUp and onDown may have told in the wrong order.
+func (k *keeper) reconcile() {
+	m := k.m
+	m.mu.Lock()
+	believed := make(map[identity.ID]bool, len(m.roster.entries))
+	for id, e := range m.roster.entries {
+		if id != m.self {
+			believed[id] = e.connected
+		}
+	}
+	m.mu.Unlock()
+	for id, up := range believed {
+		if is := m.sessions.Connected(id); is != up {
+			m.sessionIs(id, is)
+		}
+	}
+}
+
+// rejoin looks for members that gossip has given up, for memberlist never mends a partition by itself. It begins quickly
+// where the roster came from disk, since then everybody may have started at once.
+func (m *Membership) rejoin() {
+	first := dialFirst
+	for {
+		wait := m.cfg.RejoinMin + rand.N(m.cfg.RejoinMax-m.cfg.RejoinMin+1)
+		m.mu.Lock()
+		if m.restored && first < wait {
+			wait, first = jitter(first), 2*first
+		}
+		m.mu.Unlock()
+		select {
+		case <-m.ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+		m.mu.Lock()
+		var missing []identity.ID
+		if !m.leaving {
+			for id, e := range m.roster.entries {
+				if id != m.self && !e.alive && !e.card.Leaving && e.card.URL != "" {
+					missing = append(missing, id)
+				}
+			}
+		}
+		m.mu.Unlock()
+		for _, id := range missing {
+			m.run(func() { m.rejoinMember(id) })
+		}
+	}
+}
+
+func (m *Membership) rejoinMember(id identity.ID) {
+	ctx, cancel := context.WithTimeout(m.ctx, dialWithin)
+	defer cancel()
+	err := m.dialer.attempt(ctx, id, true)
+	if err == nil {
+		err = m.joinGossip(id)
+	}
+	if err != nil && !errors.Is(err, ErrStopped) {
+		m.log.Debug("failed member not rejoined", "member", id, "error", err)
+	}
+}

@@ -1,0 +1,428 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/memberlist"
+
+	"caucus/cluster/gossip"
+	"caucus/cluster/identity"
+	"caucus/cluster/session"
+)
+
+// MaxDescription is the most bytes a description may have.
+const MaxDescription = 64 << 10
+
+// Membership is this node's part in the cluster. It is inert until Join.
+//
+// Locks: memberlist calls the delegates under its own lock and they take mu, so mu is never
+// held while memberlist is called; nor while a session or the disk is waited for.
+type Membership struct {
+	cfg       Config
+	log       *slog.Logger
+	self      identity.ID
+	timing    timing
+	sessions  *session.Manager
+	transport *gossip.Transport
+	gossip    *memberlist.Memberlist
+	store     *store
+	spreader  *spreader
+	dialer    *dialer
+
+	ctx    context.Context // ends with Shutdown
+	cancel context.CancelFunc
+	wg     sync.WaitGroup // all goroutines of this package; see run
+
+	card atomic.Pointer[identity.Card] // this node's present card
+	view atomic.Pointer[View]
+
+	mu               sync.Mutex // guards what follows
+	roster           *roster
+	url              string // of the card
+	observedLoopback bool   // the url was taken from a socket on loopback
+	sequence         uint64 // of the card
+	tokens           []identity.Token
+	changed          chan struct{} // closed when the view is replaced
+	settledAt        time.Time     // when what WaitReady waits for last changed
+	seeds            int           // invites that have not turned out to be this node
+	joining          bool          // Join was called
+	everPeer         bool
+	restored         bool // the roster came from disk and nobody on it has been reached
+	leaving          bool
+	stopped          bool
+	storageErr       error
+
+	kickMaintain chan struct{} // each holds one token: there is something to do
+	kickAnnounce chan struct{}
+	kickSave     chan struct{}
+	saved        chan struct{} // closed when the saver has ended
+
+	stopOnce sync.Once
+	stopErr  error
+}
+
+// New opens the state folder and makes a membership that talks to nobody yet.
+func New(cfg Config) (*Membership, error) {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.ForgetAfter == 0 {
+		cfg.ForgetAfter = 15 * time.Minute
+	}
+	if cfg.RejoinMin == 0 {
+		cfg.RejoinMin = 8 * time.Second
+	}
+	if cfg.RejoinMax == 0 {
+		cfg.RejoinMax = max(12*time.Second, cfg.RejoinMin)
+	}
+	if cfg.MaxMembers == 0 {
+		cfg.MaxMembers = 256
+	}
+	switch {
+	case cfg.Key == nil:
+		return nil, errors.New("cluster: no key")
+	case cfg.Responder == nil:
+		return nil, errors.New("cluster: no responder")
+	case len(cfg.Description) > MaxDescription:
+		return nil, fmt.Errorf("cluster: the description has %d bytes, the limit is %d", len(cfg.Description), MaxDescription)
+	case cfg.RejoinMin < 0 || cfg.RejoinMax < cfg.RejoinMin:
+		return nil, fmt.Errorf("cluster: the rejoin wait is from %v to %v; the first must be positive and not over the second", cfg.RejoinMin, cfg.RejoinMax)
+	case cfg.MaxMembers < 1 || cfg.MaxMembers > 256:
+		return nil, fmt.Errorf("cluster: the limit of %d members; it must be 1 to 256", cfg.MaxMembers)
+	}
+	timing, err := timings(cfg.Profile, cfg.TimeScale)
+	if err != nil {
+		return nil, err
+	}
+	m := &Membership{
+		cfg: cfg, log: cfg.Log.With("component", "cluster"), self: cfg.Key.ID(), timing: timing,
+		url: cfg.URL, tokens: cfg.Tokens,
+		changed:      make(chan struct{}),
+		settledAt:    time.Now(),
+		kickMaintain: make(chan struct{}, 1),
+		kickAnnounce: make(chan struct{}, 1),
+		kickSave:     make(chan struct{}, 1),
+		saved:        make(chan struct{}),
+	}
+	m.roster = newRoster(m.self, cfg.MaxMembers)
+	m.ctx, m.cancel = context.WithCancel(context.Background())
+	if err := m.start(); err != nil {
+		m.cancel()
+		m.wg.Wait()
+		return nil, err
+	}
+	return m, nil
+}
+
+// start opens what New must open, in the order in which things need one another, and closes it again on failure.
+func (m *Membership) start() (err error) {
+	if m.store, err = openStore(m.cfg.StateDir, m.log); err != nil {
+		return err
+	}
+	undo := []func(){}
+	defer func() {
+		if err != nil {
+			for i := len(undo) - 1; i >= 0; i-- {
+				undo[i]()
+			}
+		}
+	}()
+	if m.store != nil {
+		undo = append(undo, func() { m.store.close() })
+		m.restore(m.store.last)
+	}
+	// The first card is signed before anything runs, so that a bad name or URL is an error of New. The
+	// sequence rises across restarts even if the file was lost: it is never below the Unix time.
+	m.sequence = max(m.sequence, uint64(time.Now().Unix()))
+	if err := m.signLocked(false); err != nil {
+		return fmt.Errorf("cluster: %w", err)
+	}
+	if m.store != nil {
+		if err := m.store.write(m.savedLocked()); err != nil {
+			return err
+		}
+	}
+	m.sessions, err = session.New(session.Config{
+		Key: m.cfg.Key, Tokens: m.currentTokens,
+		Hello: m.hello, OnHello: m.onHello,
+		Responder: m.cfg.Responder, OnStream: m.onStream, OnUp: m.onUp, OnDown: m.onDown,
+		DialContext:      m.dialContext,
+		HandshakeTimeout: m.timing.handshake, KeepAlive: m.timing.keepAlive,
+		Log: m.cfg.Log,
+	})
+	if err != nil {
+		return err
+	}
+	undo = append(undo, func() { m.sessions.Close() })
+	m.dialer = newDialer(m)
+	m.transport = gossip.New(gossip.Config{Self: m.self, Sessions: m.sessions, Connect: m.dialer.connect, Log: m.cfg.Log})
+	m.spreader = newSpreader(m)
+	c := gossipConfig(m.cfg.Profile, m.timing)
+	d := &delegate{m}
+	c.Name = string(m.self)
+	c.Transport = m.transport
+	c.Delegate, c.Events, c.Alive, c.Ping, c.Conflict = d, d, d, d, d
+	c.Logger = gossip.NewLogger(m.cfg.Log, m.observeGossip)
+	if m.gossip, err = memberlist.Create(c); err != nil {
+		return fmt.Errorf("cluster: cannot start gossip: %w", err)
+	}
+	m.mu.Lock()
+	m.publishLocked()
+	m.mu.Unlock()
+	m.run(m.announceLoop)
+	m.run(m.spreader.deliver)
+	m.run(m.maintain)
+	go m.saveLoop() // ends after all others, so it is not counted among them
+	return nil
+}
+
+// run starts a goroutine that Shutdown waits for. It does nothing after Shutdown.
+func (m *Membership) run(f func()) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.stopped {
+		return false
+	}
+	m.wg.Go(f)
+	return true
+}
+
+// Handler is GET /gossip. Mount it before Join.
+func (m *Membership) Handler() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		m.observeInbound(r)
+		m.sessions.ServeHTTP(w, r)
+	})
+}
+
+// Join starts gossip and dials the invites in the background, each retried for
+// ever with backoff, in any order; one that turns out to be this node is dropped.
+// It returns at once. When ctx ends, invites are no longer dialled.
+func (m *Membership) Join(ctx context.Context, invites []identity.Invite) error {
+	m.mu.Lock()
+	if m.stopped || m.leaving {
+		m.mu.Unlock()
+		return ErrStopped
+	}
+	m.joining = true
+	m.seeds += len(invites)
+	for _, inv := range invites {
+		if inv.Token != nil {
+			m.addTokenLocked(*inv.Token)
+		}
+	}
+	m.aloneLocked()
+	m.publishLocked()
+	m.mu.Unlock()
+	for _, inv := range invites {
+		m.run(func() { m.invite(ctx, inv) })
+	}
+	if !m.cfg.NoRejoin {
+		m.run(m.rejoin)
+	}
+	m.kick(m.kickMaintain)
+	return nil
+}
+
+// addTokenLocked makes the token of an invite the first, for it is the token of the cluster that
+// this node means to talk to; its own stay good for those who come to it.
+func (m *Membership) addTokenLocked(t identity.Token) {
+	tokens := []identity.Token{t}
+	for _, own := range m.tokens {
+		if own != t {
+			tokens = append(tokens, own)
+		}
+	}
+	m.tokens = tokens
+}
+
+// aloneLocked lets a node that has nobody to ask begin the roster by itself.
+func (m *Membership) aloneLocked() {
+	if m.joining && m.seeds == 0 && !m.restored {
+		m.roster.synced = true
+	}
+}
+
+// Ask puts a question to a member on its session (see session.Manager.Ask).
+func (m *Membership) Ask(ctx context.Context, id identity.ID, ask, dst []byte) ([]byte, error) {
+	return m.sessions.Ask(ctx, id, ask, dst)
+}
+
+// Sessions returns the peers with a live session, sorted by id.
+func (m *Membership) Sessions() []session.Peer { return m.sessions.Peers() }
+
+// SetURL changes this node's URL and advertises it. Sessions that others opened to the old
+// URL are closed: one that hangs half open there would hide the new one.
+func (m *Membership) SetURL(url string) error {
+	if url != "" {
+		normal, err := identity.ParseURL(url)
+		if err != nil {
+			return err
+		}
+		url = normal
+	}
+	m.mu.Lock()
+	if m.stopped || m.leaving {
+		m.mu.Unlock()
+		return ErrStopped
+	}
+	if m.url == url {
+		m.mu.Unlock()
+		return nil
+	}
+	old := m.url
+	m.url = url
+	err := m.signLocked(false)
+	if err != nil {
+		m.url = old
+	} else {
+		m.publishLocked()
+	}
+	m.mu.Unlock()
+	if err != nil {
+		return fmt.Errorf("cluster: %w", err)
+	}
+	m.kick(m.kickAnnounce)
+	m.sessions.CloseInbound("this node's URL changed")
+	return nil
+}
+
+// Forget takes failed members out of the roster, here and at every node that hears of it.
+// A member that lives after all comes back by itself. On an error none was taken out.
+func (m *Membership) Forget(ids ...identity.ID) error {
+	m.mu.Lock()
+	if m.stopped {
+		m.mu.Unlock()
+		return ErrStopped
+	}
+	for _, id := range ids {
+		e := m.roster.entries[id]
+		var err error
+		switch {
+		case e == nil:
+			err = fmt.Errorf("%w: %q", ErrNoMember, id)
+		case id == m.self:
+			err = errors.New("cluster: a node cannot forget itself; stop it instead")
+		case e.state == Alive:
+			err = fmt.Errorf("cluster: %s is alive and would come back at once; stop it first", e.card.Name)
+		}
+		if err != nil {
+			m.mu.Unlock()
+			return err
+		}
+	}
+	for _, id := range ids {
+		m.forgetLocked(m.roster.entries[id], "a person said so")
+	}
+	m.publishLocked()
+	m.mu.Unlock()
+	return nil
+}
+
+// forgetLocked takes a member out and tells the others.
+func (m *Membership) forgetLocked(e *entry, why string) {
+	id, sequence := e.card.ID, e.card.Sequence
+	m.log.Info("member forgotten", "member", id, "name", e.card.Name, "why", why)
+	m.roster.forget(id, sequence, time.Now())
+	delete(m.roster.entries, id) // also one that left and would stay on show
+	m.spreader.tombstone(id, sequence)
+}
+
+// Leave says goodbye: the leaving card first, then memberlist's leave. It waits until
+// the others can have heard, or ctx ends.
+func (m *Membership) Leave(ctx context.Context) error {
+	m.mu.Lock()
+	if m.stopped {
+		m.mu.Unlock()
+		return ErrStopped
+	}
+	first := !m.leaving
+	m.leaving = true
+	var err error
+	if first {
+		if err = m.signLocked(true); err == nil {
+			m.publishLocked()
+		}
+	}
+	m.mu.Unlock()
+	if err != nil {
+		return fmt.Errorf("cluster: %w", err)
+	}
+	within := func() time.Duration {
+		d := 2 * m.timing.announce
+		if end, ok := ctx.Deadline(); ok {
+			d = min(d, time.Until(end))
+		}
+		return max(d, time.Millisecond)
+	}
+	done := make(chan error, 1)
+	if !m.run(func() {
+		// memberlist panics if Leave comes after its Shutdown, which it may where ctx ended first.
+		defer func() {
+			if p := recover(); p != nil {
+				done <- ErrStopped
+			}
+		}()
+		// Everybody with a session hears it now; the rest by gossip.
+		m.tellAll(m.card.Load().Signed)
+		err := m.gossip.UpdateNode(within())
+		done <- errors.Join(err, m.gossip.Leave(within()))
+	}) {
+		return ErrStopped
+	}
+	select {
+	case err := <-done:
+		if err != nil {
+			return fmt.Errorf("cluster: left, but perhaps not everybody heard it: %w", err)
+		}
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("cluster: left, but perhaps not everybody heard it: %w", ctx.Err())
+	}
+}
+
+// Shutdown closes sessions and files and waits for all goroutines. It may be called without Leave.
+func (m *Membership) Shutdown() error {
+	m.stopOnce.Do(func() {
+		m.mu.Lock()
+		m.stopped = true
+		m.mu.Unlock()
+		m.cancel() // dials and waits end first, for they call into what is closed next
+		m.stopErr = errors.Join(m.gossip.Shutdown(), m.sessions.Close())
+		m.wg.Wait()
+		m.kick(m.kickSave) // whatever the others left unsaved
+		<-m.saved
+		if m.store != nil {
+			m.stopErr = errors.Join(m.stopErr, m.store.close())
+		}
+	})
+	return m.stopErr
+}
+
+// StorageError returns why the roster could not be saved the last time, or nil.
+func (m *Membership) StorageError() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.storageErr
+}
+
+// kick puts the token into a channel that holds one.
+func (m *Membership) kick(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+func (m *Membership) currentTokens() []identity.Token {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.tokens
+}

@@ -1,0 +1,91 @@
+package cluster
+
+import (
+	"maps"
+	"time"
+
+	"caucus/cluster/identity"
+)
+
+// saveEvery is the shortest time between two writes: each is a sync of the disk.
+const saveEvery = 250 * time.Millisecond
+
+// saveLoop writes the roster behind the others' backs, so that a slow disk stops nothing but itself. A failure is told once
+// for each change of its words, and the next change is tried again.
+func (m *Membership) saveLoop() {
+	defer close(m.saved)
+	for {
+		<-m.kickSave
+		m.mu.Lock()
+		stopped, next := m.stopped, m.savedLocked()
+		m.mu.Unlock()
+		if m.store != nil && m.store.differs(next) {
+			err := m.store.write(next)
+			m.mu.Lock()
+			old := m.storageErr
+			m.storageErr = err
+			m.mu.Unlock()
+			switch {
+			case err != nil && (old == nil || old.Error() != err.Error()):
+				m.log.Error("the roster is not kept", "error", err)
+			case err == nil && old != nil:
+				m.log.Info("the roster is kept again")
+			}
+		}
+		if stopped {
+			return
+		}
+		select {
+		case <-time.After(saveEvery):
+		case <-m.ctx.Done():
+		}
+	}
+}
+
+// savedLocked is what is to be on disk. Only cards that count are kept: others are learnt again.
+func (m *Membership) savedLocked() saved {
+	s := newSaved()
+	s.sequence, s.everPeer = m.sequence, m.everPeer
+	for id, e := range m.roster.entries {
+		if e.enrolled {
+			s.cards[id] = append([]byte{flagEnrolled}, e.card.Signed...)
+		}
+	}
+	maps.Copy(s.tombs, m.roster.tombs)
+	return s
+}
+
+func (s *store) differs(next saved) bool {
+	return next.sequence != s.last.sequence || next.everPeer != s.last.everPeer ||
+		!maps.EqualFunc(next.cards, s.last.cards, func(a, b []byte) bool { return string(a) == string(b) }) ||
+		!maps.EqualFunc(next.tombs, s.last.tombs, func(a, b tombstone) bool { return a.sequence == b.sequence })
+}
+
+// restore takes the roster over from disk, or only its sequence for a new cluster.
+func (m *Membership) restore(s saved) {
+	m.sequence = s.sequence
+	if m.cfg.NewCluster {
+		return
+	}
+	m.everPeer = s.everPeer
+	now := time.Now()
+	for id, t := range s.tombs {
+		m.roster.tombs[id] = t
+	}
+	for id, v := range s.cards {
+		c, err := identity.ParseCard(v[1:])
+		if err != nil || c.ID != id {
+			m.log.Warn("a card on disk is damaged and dropped", "member", id, "error", err)
+			continue
+		}
+		if c.Leaving {
+			continue
+		}
+		if id == m.self {
+			m.sequence = max(m.sequence, c.Sequence)
+		}
+		m.roster.entries[id] = &entry{card: c, enrolled: v[0]&flagEnrolled != 0, state: Failed, since: now}
+		m.restored = m.restored || id != m.self
+	}
+	m.log.Info("roster read from disk", "members", len(m.roster.entries))
+}

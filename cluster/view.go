@@ -1,0 +1,221 @@
+package cluster
+
+import (
+	"context"
+	"time"
+
+	"caucus/cluster/identity"
+)
+
+// What is said of a live node that does not count yet.
+const reasonWaiting = "it came while this node reaches no majority of the roster, and counts once it does, or once the missing members are forgotten"
+
+// View returns the current snapshot. It takes no lock.
+func (m *Membership) View() *View { return m.view.Load() }
+
+// Changed returns a channel that is closed at the next change of the view.
+func (m *Membership) Changed() <-chan struct{} {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.changed
+}
+
+// WaitReady waits until the view has settled: joined, and unchanged for a moment.
+func (m *Membership) WaitReady(ctx context.Context) error {
+	for {
+		m.mu.Lock()
+		changed, age, joined := m.changed, time.Since(m.settledAt), m.joinedLocked()
+		if m.stopped {
+			m.mu.Unlock()
+			return ErrStopped
+		}
+		alone := m.joining && m.seeds == 0 && !m.everPeer
+		m.mu.Unlock()
+		settle := m.timing.settle
+		if e := m.roster.entries[m.self]; !e.enrolled {
+			settle *= 15 // it may come to count yet, once it has sessions with enough of the others
+		}
+		wait := settle - age
+		if joined && (alone || wait <= 0) {
+			return nil
+		}
+		if !joined {
+			wait = time.Hour // a change will come first
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-changed:
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return ctx.Err()
+		case <-m.ctx.Done():
+			timer.Stop()
+			return ErrStopped
+		}
+		timer.Stop()
+	}
+}
+
+func (m *Membership) joinedLocked() bool {
+	return m.joining && (m.roster.synced || m.restored)
+}
+
+// publishLocked brings the roster up to date with its own rules and replaces the view. It is called
+// after every change, with mu held.
+func (m *Membership) publishLocked() {
+	now := time.Now()
+	if m.roster.mustResign() && !m.leaving {
+		m.log.Warn("the others have forgotten this node; it comes back with a new card")
+		if err := m.signLocked(false); err != nil {
+			m.log.Error("cannot sign the card anew", "error", err)
+		}
+		m.kick(m.kickAnnounce)
+	}
+	if m.restored && m.roster.countsAlone() {
+		m.restored = false // all that it waited for were forgotten
+		m.aloneLocked()
+	}
+	m.roster.enrol()
+	m.roster.refresh(now, m.timing.grace)
+	sorted := m.roster.sorted()
+	v := &View{
+		Members:  make([]Member, 0, len(sorted)+len(m.roster.refused)),
+		Digest:   digest(sorted),
+		EverPeer: m.everPeer,
+	}
+	for _, e := range sorted {
+		self := e.card.ID == m.self
+		if !self && (e.enrolled || e.alive) {
+			v.EverPeer = true
+			if e.alive {
+				m.restored = false
+			}
+		}
+		shown := Member{Card: e.card, State: e.state, Since: e.since, RTT: e.rtt, Reason: e.reason, Description: e.description, Self: self}
+		switch {
+		case e.enrolled, e.card.Leaving:
+		case e.alive && m.roster.synced:
+			shown.State, shown.Reason = Refused, reasonWaiting
+		case self: // joining: there is no roster yet to count in
+		default:
+			continue // only heard of
+		}
+		v.Members = append(v.Members, shown)
+	}
+	for id, f := range m.roster.refused {
+		if m.roster.entries[id] == nil {
+			v.Members = insertMember(v.Members, Member{Card: f.card, State: Refused, Since: f.at, Reason: f.reason})
+		}
+	}
+	if m.seeds > 0 {
+		v.EverPeer = true
+	}
+	m.everPeer = v.EverPeer
+	v.Joined, v.Restored = m.joinedLocked(), m.restored
+	old := m.view.Load()
+	if old != nil && sameView(old, v) {
+		if !sameDetails(old, v) {
+			m.view.Store(v) // not worth waking anybody
+		}
+		return
+	}
+	if old != nil {
+		m.logChanges(old, v)
+	}
+	m.view.Store(v)
+	m.settledAt = now
+	m.wakeLocked()
+	m.spreader.members.Store(int64(len(v.Members)))
+	m.kick(m.kickSave)
+}
+
+// wakeLocked tells those who wait on Changed.
+func (m *Membership) wakeLocked() {
+	close(m.changed)
+	m.changed = make(chan struct{})
+}
+
+func insertMember(list []Member, x Member) []Member {
+	i := 0
+	for i < len(list) && list[i].ID < x.ID {
+		i++
+	}
+	list = append(list, Member{})
+	copy(list[i+1:], list[i:])
+	list[i] = x
+	return list
+}
+
+// sameView compares what others wait for.
+func sameView(a, b *View) bool {
+	if a.Digest != b.Digest || a.Joined != b.Joined || a.EverPeer != b.EverPeer || a.Restored != b.Restored || len(a.Members) != len(b.Members) {
+		return false
+	}
+	for i := range a.Members {
+		x, y := &a.Members[i], &b.Members[i]
+		if x.ID != y.ID || x.Sequence != y.Sequence || x.State != y.State || x.Reason != y.Reason || len(x.Description) != len(y.Description) {
+			return false
+		}
+	}
+	return true
+}
+
+// sameDetails compares what is only shown.
+func sameDetails(a, b *View) bool {
+	for i := range a.Members {
+		if a.Members[i].RTT != b.Members[i].RTT || a.Members[i].Since != b.Members[i].Since {
+			return false
+		}
+	}
+	return true
+}
+
+// logChanges tells of members that came, went or changed state.
+func (m *Membership) logChanges(old, next *View) {
+	before := make(map[identity.ID]State, len(old.Members))
+	for _, x := range old.Members {
+		before[x.ID] = x.State
+	}
+	for _, x := range next.Members {
+		was, known := before[x.ID]
+		if x.Self && x.State == Alive || known && was == x.State {
+			continue
+		}
+		attrs := []any{"member", x.ID, "name", x.Name, "state", x.State.String()}
+		if known {
+			attrs = append(attrs, "was", was.String())
+		}
+		if x.Reason != "" {
+			attrs = append(attrs, "reason", x.Reason)
+		}
+		m.log.Info("member changed", attrs...)
+	}
+}
+
+// String returns the state's name as it is shown to people and programs.
+func (s State) String() string {
+	switch s {
+	case Alive:
+		return "alive"
+	case Suspect:
+		return "suspect"
+	case Failed:
+		return "failed"
+	case Left:
+		return "left"
+	case Refused:
+		return "refused"
+	}
+	return "unknown"
+}
+
+// Find returns the member of an id.
+func (v *View) Find(id identity.ID) (Member, bool) {
+	for _, x := range v.Members {
+		if x.ID == id {
+			return x, true
+		}
+	}
+	return Member{}, false
+}
