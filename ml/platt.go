@@ -17,6 +17,9 @@ func (s sigmoid) of(f float64) float64 {
 
 func (s sigmoid) raw(f float64) float64 {
 	v := float64(s.a*f) + s.b
+	if math.IsNaN(v) { // a row so far out that its decision value overflows both ways
+		return 0.5
+	}
 	if v >= 0 { // so that exp never overflows
 		e := math.Exp(-v)
 		return e / (1 + e)

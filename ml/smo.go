@@ -31,159 +31,250 @@ type smoSolution struct {
 	converged bool
 }
 
+// smoState is the solver at work. f_i = y_i - sum(coef_k K(k, i)) is the negative gradient
+// times y_i. At the optimum no row that may still go up (towards class +1) has an f above
+// that of a row that may go down; the bias lies between the two.
+type smoState struct {
+	smoProblem
+	a        []float64
+	f        []float64 // of the active rows; the others' is out of date
+	diagonal []float64 // K(i, i)
+	side     []uint8   // mayGoUp, mayGoDown
+	active   []int32   // the rows that are worked on, ascending
+	restored bool      // all rows were brought back once, near the optimum
+}
+
+// Whether y_i a_i may grow or shrink.
+const (
+	mayGoUp = 1 << iota
+	mayGoDown
+)
+
+// extremes are the row that may go up with the largest f (the last among equals), and the
+// largest and least f of the active rows that may go up and down.
+type extremes struct {
+	top         int
+	most, least float64
+}
+
 // solve is sequential minimal optimisation with working sets chosen by second-order
 // information (Fan, Chen, Lin 2005, "Working Set Selection Using Second Order Information
-// for Training Support Vector Machines", algorithm 2), without shrinking.
-//
-// It keeps f_i = y_i - sum(coef_k K(k, i)), the negative gradient times y_i. At the
-// optimum no row that may still go up (towards class +1) has an f above that of a row
-// that may go down; the bias lies between the two.
+// for Training Support Vector Machines", algorithm 2) and shrinking (Joachims 1998,
+// "Making Large-Scale SVM Learning Practical"): rows at a bound that are sure to stay
+// there are left out, and looked at again before the end.
 func (p smoProblem) solve(ctx context.Context) (smoSolution, error) {
 	n := len(p.y)
-	a := make([]float64, n)
-	f := make([]float64, n)
-	diagonal := make([]float64, n)
-	for i, y := range p.y {
-		f[i] = y
-		v := p.rows.vector(i)
-		diagonal[i] = p.rows.kernel.of(v, v)
-	}
-	limit := max(smoSteps, 100*n)
+	s := newSMOState(p)
+	e := s.extremes()
+	limit, shrink := max(smoSteps, 100*n), min(n, 1000)
 	converged := false
-	for step := 0; step < limit; step++ {
-		if step%256 == 255 && ctx.Err() != nil {
+	for step := 1; step <= limit; step++ {
+		if step%256 == 0 && ctx.Err() != nil {
 			return smoSolution{}, ctx.Err()
 		}
-		i, most := p.first(a, f)
-		if i < 0 {
-			converged = true
-			break
+		if step%shrink == 0 {
+			e = s.shrink(e)
 		}
+		if e.most-e.least < smoTolerance {
+			if len(s.active) == n {
+				converged = true
+				break
+			}
+			if e = s.restore(); e.most-e.least < smoTolerance {
+				converged = true
+				break
+			}
+		}
+		i := e.top
 		ki := p.rows.row(i)
-		j, least := p.second(a, f, diagonal, ki, i, most)
-		if j < 0 || most-least < smoTolerance {
-			converged = true
-			break
-		}
+		j, curvature := s.partner(i, e.most, ki)
 		kj := p.rows.row(j)
-		curvature := diagonal[i] + diagonal[j] - 2*ki[j]
-		if curvature <= 0 {
-			curvature = smoCurvature
-		}
-		t := p.move(a, i, j, (most-f[j])/curvature)
-		for k := range f {
-			f[k] -= float64(t * (ki[k] - kj[k]))
-		}
+		t := s.move(i, j, (e.most-s.f[j])/curvature)
+		e = s.update(t, ki, kj)
 	}
-	return smoSolution{coef: p.coefficients(a), bias: p.bias(a, f), converged: converged}, nil
+	s.restore()
+	return smoSolution{coef: s.coefficients(), bias: s.bias(), converged: converged}, nil
 }
 
-// up and down say whether y_i a_i may grow or shrink.
-func (p smoProblem) up(a []float64, i int) bool {
-	if p.y[i] > 0 {
-		return a[i] < p.c
+func newSMOState(p smoProblem) *smoState {
+	n := len(p.y)
+	s := &smoState{
+		smoProblem: p, a: make([]float64, n), f: make([]float64, n), diagonal: make([]float64, n),
+		side: make([]uint8, n), active: make([]int32, n),
 	}
-	return a[i] > 0
+	for i, y := range p.y {
+		s.f[i] = y
+		v := p.rows.vector(i)
+		s.diagonal[i] = p.rows.kernel.of(v, v)
+		s.active[i] = int32(i)
+		s.place(i)
+	}
+	return s
 }
 
-func (p smoProblem) down(a []float64, i int) bool {
-	if p.y[i] > 0 {
-		return a[i] > 0
+// place notes where row i may go.
+func (s *smoState) place(i int) {
+	grow, sink := s.a[i] < s.c, s.a[i] > 0
+	if s.y[i] < 0 {
+		grow, sink = sink, grow
 	}
-	return a[i] < p.c
+	s.side[i] = 0
+	if grow {
+		s.side[i] |= mayGoUp
+	}
+	if sink {
+		s.side[i] |= mayGoDown
+	}
 }
 
-// first returns the row that may go up with the largest f; the last among equals.
-func (p smoProblem) first(a, f []float64) (int, float64) {
-	at, most := -1, math.Inf(-1)
-	for i := range f {
-		if f[i] >= most && p.up(a, i) {
-			at, most = i, f[i]
+func (s *smoState) extremes() extremes {
+	return s.update(0, s.f, s.f) // a step of nothing
+}
+
+// update takes a step of t, from j to i, into f, and finds the new extremes on the way.
+func (s *smoState) update(t float64, ki, kj []float64) extremes {
+	e := extremes{-1, math.Inf(-1), math.Inf(1)}
+	f, side := s.f, s.side
+	for _, k := range s.active {
+		v := f[k] - float64(t*(ki[k]-kj[k]))
+		f[k] = v
+		d := side[k]
+		if d&mayGoUp != 0 && v >= e.most {
+			e.top, e.most = int(k), v
+		}
+		if d&mayGoDown != 0 && v < e.least {
+			e.least = v
 		}
 	}
-	return at, most
+	return e
 }
 
-// second returns the row that, paired with i, promises the largest gain, and the least
-// f of all rows that may go down.
-func (p smoProblem) second(a, f, diagonal, ki []float64, i int, most float64) (int, float64) {
-	at, least, gain := -1, math.Inf(1), math.Inf(-1)
-	for j := range f {
-		if !p.down(a, j) {
-			continue
-		}
-		least = min(least, f[j])
+// partner returns the row that, paired with i, promises the largest gain (the last among
+// equals), and the curvature between the two. There is one, or i would be optimal.
+func (s *smoState) partner(i int, most float64, ki []float64) (int, float64) {
+	at, gain, bend := i, math.Inf(-1), smoCurvature
+	f, side, diagonal, own := s.f, s.side, s.diagonal, s.diagonal[i]
+	for _, j := range s.active {
 		d := most - f[j]
-		if !(d > 0) {
+		if side[j]&mayGoDown == 0 || !(d > 0) {
 			continue
 		}
-		curvature := diagonal[i] + diagonal[j] - 2*ki[j]
+		curvature := own + diagonal[j] - 2*ki[j]
 		if curvature <= 0 {
 			curvature = smoCurvature
 		}
 		if g := d * d / curvature; g >= gain {
-			at, gain = j, g
+			at, gain, bend = int(j), g, curvature
 		}
 	}
-	return at, least
+	return at, bend
 }
 
 // move shifts t from j to i, as far as the bounds allow, and returns how far. Bounds are
-// met exactly, because the sets of rows that may move hang on it.
-func (p smoProblem) move(a []float64, i, j int, t float64) float64 {
-	roomI, roomJ := a[i], a[j]
-	if p.y[i] > 0 {
-		roomI = p.c - a[i]
+// met exactly, because it hangs on them which rows may move.
+func (s *smoState) move(i, j int, t float64) float64 {
+	roomI, roomJ := s.a[i], s.a[j]
+	if s.y[i] > 0 {
+		roomI = s.c - s.a[i]
 	}
-	if p.y[j] < 0 {
-		roomJ = p.c - a[j]
+	if s.y[j] < 0 {
+		roomJ = s.c - s.a[j]
 	}
 	t = min(t, roomI, roomJ)
-	shift := func(k int, up bool) {
-		switch room := p.c - a[k]; {
-		case up && t >= room:
-			a[k] = p.c
-		case up:
-			a[k] = min(a[k]+t, p.c)
-		case t >= a[k]:
-			a[k] = 0
-		default:
-			a[k] -= t
+	s.shift(i, s.y[i] > 0, t)
+	s.shift(j, s.y[j] < 0, t)
+	return t
+}
+
+func (s *smoState) shift(k int, up bool, t float64) {
+	switch room := s.c - s.a[k]; {
+	case up && t >= room:
+		s.a[k] = s.c
+	case up:
+		s.a[k] = min(s.a[k]+t, s.c)
+	case t >= s.a[k]:
+		s.a[k] = 0
+	default:
+		s.a[k] -= t
+	}
+	s.place(k)
+}
+
+// shrink leaves out the rows at a bound that would only be moved against it. Near the
+// optimum it brings all rows back once, because there it matters which are left out.
+func (s *smoState) shrink(e extremes) extremes {
+	if !s.restored && e.most-e.least <= 10*smoTolerance {
+		s.restored = true
+		e = s.restore()
+	}
+	kept := s.active[:0]
+	for _, k := range s.active {
+		stuckLow := s.side[k] == mayGoDown && s.f[k] > e.most
+		stuckHigh := s.side[k] == mayGoUp && s.f[k] < e.least
+		if !stuckLow && !stuckHigh {
+			kept = append(kept, k)
 		}
 	}
-	shift(i, p.y[i] > 0)
-	shift(j, p.y[j] < 0)
-	return t
+	s.active = kept
+	return s.extremes()
+}
+
+// restore makes all rows active and computes the f of those that were not.
+func (s *smoState) restore() extremes {
+	n := len(s.f)
+	if len(s.active) < n {
+		stale := make([]bool, n)
+		for i := range stale {
+			stale[i] = true
+		}
+		for _, k := range s.active {
+			stale[k] = false
+		}
+		for k, old := range stale {
+			if old {
+				s.f[k] = s.y[k]
+			}
+		}
+		for i, a := range s.a {
+			if a == 0 {
+				continue
+			}
+			coef, ki := s.y[i]*a, s.rows.row(i)
+			for k, old := range stale {
+				if old {
+					s.f[k] -= float64(coef * ki[k])
+				}
+			}
+		}
+		s.active = s.active[:n]
+		for i := range s.active {
+			s.active[i] = int32(i)
+		}
+	}
+	return s.extremes()
 }
 
 // bias is the mean f of the rows inside the bounds; if there is none, the middle of what
 // the optimum allows.
-func (p smoProblem) bias(a, f []float64) float64 {
+func (s *smoState) bias() float64 {
 	sum, free := 0.0, 0
-	most, least := math.Inf(-1), math.Inf(1)
-	for i := range f {
-		up, down := p.up(a, i), p.down(a, i)
-		if up && down {
-			sum += f[i]
+	for i, v := range s.f {
+		if s.side[i] == mayGoUp|mayGoDown {
+			sum += v
 			free++
-		}
-		if up {
-			most = max(most, f[i])
-		}
-		if down {
-			least = min(least, f[i])
 		}
 	}
 	if free > 0 {
 		return sum / float64(free)
 	}
-	return (most + least) / 2
+	e := s.extremes()
+	return (e.most + e.least) / 2
 }
 
-func (p smoProblem) coefficients(a []float64) []float64 {
-	c := make([]float64, len(a))
-	for i, v := range a {
-		c[i] = p.y[i] * v
+func (s *smoState) coefficients() []float64 {
+	c := make([]float64, len(s.a))
+	for i, v := range s.a {
+		c[i] = s.y[i] * v
 	}
 	return c
 }

@@ -16,6 +16,9 @@ const (
 	plattFolds = 5
 	// maxSVMLabels bounds the number of pairs: 32,640.
 	maxSVMLabels = 256
+	// maxC and maxSVMValue keep every sum of the solver finite.
+	maxC        = 1e9
+	maxSVMValue = 1e100
 )
 
 // pairFit is the work on two classes: one machine on all their rows, and the decision
@@ -51,8 +54,8 @@ func fitSVM(ctx context.Context, task Task, d *Dataset, o FitOptions) (Model, er
 	if s.c == 0 {
 		s.c = 1
 	}
-	if !(s.c > 0) || math.IsInf(s.c, 0) {
-		return nil, fmt.Errorf("ml: svm's C is %v; it must be above 0, for example 1", o.C)
+	if !(s.c > 0 && s.c <= maxC) {
+		return nil, fmt.Errorf("ml: svm's C is %v; it must be above 0 and at most %g, for example 1", o.C, maxC)
 	}
 	if !(o.Gamma >= 0) || math.IsInf(o.Gamma, 0) {
 		return nil, fmt.Errorf("ml: svm's gamma is %v; it must be above 0, or 0 for the default", o.Gamma)
@@ -86,9 +89,8 @@ func fitSVM(ctx context.Context, task Task, d *Dataset, o FitOptions) (Model, er
 
 // checkKernel refuses values whose inner products overflow.
 func checkKernel(task Task, x []float64) error {
-	const most = 1e150
 	for i, v := range x {
-		if math.Abs(v) > most {
+		if math.Abs(v) > maxSVMValue {
 			f := i % len(task.Features)
 			return fmt.Errorf("%w: row %d: %s is %v, too large for an svm; scale the column down", ErrData, i/len(task.Features), task.Features[f], v)
 		}
@@ -109,7 +111,7 @@ func defaultGamma(x []float64, features int) float64 {
 	if variance == 0 {
 		return 1
 	}
-	return 1 / (float64(features) * variance)
+	return min(1/(float64(features)*variance), math.MaxFloat64)
 }
 
 // deal makes the pairs of classes that have rows, in label order, and deals their rows to
