@@ -18,6 +18,7 @@ type Counter struct {
 	sums    []int64 // by class, of the rule's method (unused by majority)
 	heads   []int64 // by class, One a vote
 	given   []int64 // by class, of probabilities that voters gave: the first tie-break
+	tied    []int   // room for Leader
 
 	counted, outstanding, failed int
 	weightCounted, weightOut     int64 // of the votes counted, and of those outstanding
@@ -212,4 +213,19 @@ func topTwo(sums []int64) (first, second int64) {
 		}
 	}
 	return first, second
+}
+
+// Leader returns the label that leads so far, with ties broken as in Result; -1 without a
+// vote. It is Result for those who need no more.
+func (c *Counter) Leader() int {
+	if c.counted == 0 {
+		return -1
+	}
+	sums, method := c.sums, c.rule.Method
+	if c.byHeads() {
+		sums, method = c.heads, Majority
+	}
+	c.tied = tiedFor(sums, c.tied[:0])
+	label, _ := c.breakTie(c.tied, method)
+	return label
 }

@@ -1,9 +1,6 @@
 package consensus
 
-import (
-	"math"
-	"slices"
-)
+import "slices"
 
 // Tally counts. invited is the ids of those whose votes were asked for or who should
 // have had one, in any order, an id that occurs twice counting once. Votes may be
@@ -47,22 +44,51 @@ func Tally(r Rule, invited []string, votes []Vote) (Result, error) {
 
 // Result writes the outcome so far to out, in out's own slices where they suffice.
 func (c *Counter) Result(out *Result) {
-	k := c.rule.Classes
-	*out = Result{
-		Method: c.rule.Method, Label: -1, Invited: len(c.members), Counted: c.counted, Failed: c.failed,
-		Outstanding: c.outstanding, Quorum: c.quorum, Certain: c.Certain(),
-		Sums: zeroed(out.Sums, k), Shares: zeroed(out.Shares, k), Outcomes: zeroed(out.Outcomes, len(c.members)),
-		Dissenters: out.Dissenters[:0], Tied: out.Tied[:0],
-	}
-	for i := range c.ballots {
-		out.Outcomes[i] = c.ballots[i].outcome
-	}
+	c.begin(out)
+	out.Certain = c.Certain()
 	if c.byHeads() {
 		out.Method = Majority
 		copy(out.Sums, c.heads)
 	} else {
 		copy(out.Sums, c.sums)
 	}
+	c.finish(out)
+}
+
+// ResultEM is Result for a row of a batch whose labels FitEM has weighed: the sums are the
+// posterior, one a class, from EMFit.Posterior. Without one, because nobody voted on the
+// row, it is Result. A batch is weighed once, with all its votes, so nothing is certain
+// while a vote is outstanding.
+func (c *Counter) ResultEM(out *Result, posterior []Millionths) {
+	if len(posterior) != c.rule.Classes || c.counted == 0 {
+		c.Result(out)
+		return
+	}
+	c.begin(out)
+	out.Method = EM
+	out.Certain = c.counted >= c.quorum && c.outstanding == 0
+	for k, p := range posterior {
+		out.Sums[k] = int64(p)
+	}
+	c.finish(out)
+}
+
+// begin clears out and sets what does not depend on how votes are combined.
+func (c *Counter) begin(out *Result) {
+	k := c.rule.Classes
+	*out = Result{
+		Method: c.rule.Method, Label: -1, Invited: len(c.members), Counted: c.counted, Failed: c.failed,
+		Outstanding: c.outstanding, Quorum: c.quorum,
+		Sums: zeroed(out.Sums, k), Shares: zeroed(out.Shares, k), Outcomes: zeroed(out.Outcomes, len(c.members)),
+		Dissenters: out.Dissenters[:0], Tied: out.Tied[:0],
+	}
+	for i := range c.ballots {
+		out.Outcomes[i] = c.ballots[i].outcome
+	}
+}
+
+// finish sets what follows from the sums.
+func (c *Counter) finish(out *Result) {
 	if c.counted > 0 {
 		c.choose(out)
 		c.describe(out)
@@ -91,18 +117,25 @@ func (c *Counter) status(out *Result) Status {
 
 // choose sets the label: the class with the largest sum; of several, see breakTie.
 func (c *Counter) choose(out *Result) {
-	first, _ := topTwo(out.Sums)
-	for k, s := range out.Sums {
-		if s == first {
-			out.Tied = append(out.Tied, k)
-		}
-	}
+	out.Tied = tiedFor(out.Sums, out.Tied)
+	label, by := c.breakTie(out.Tied, out.Method)
+	out.Label = label
 	if len(out.Tied) == 1 {
-		out.Label, out.Tied = out.Tied[0], out.Tied[:0]
+		out.Tied = out.Tied[:0]
 		return
 	}
-	out.Tie = true
-	out.Label, out.TieBreak = c.breakTie(out.Tied, out.Method)
+	out.Tie, out.TieBreak = true, by
+}
+
+// tiedFor appends the classes with the largest sum to dst, in class order.
+func tiedFor(sums []int64, dst []int) []int {
+	first, _ := topTwo(sums)
+	for k, s := range sums {
+		if s == first {
+			dst = append(dst, k)
+		}
+	}
+	return dst
 }
 
 // breakTie decides between classes with equal sums, in class order. Each step keeps the
@@ -110,6 +143,9 @@ func (c *Counter) choose(out *Result) {
 // probabilities that voters gave; the weight of the heaviest voter on that side (all
 // weigh the same in a majority); class order.
 func (c *Counter) breakTie(tied []int, m Method) (label int, by string) {
+	if len(tied) == 1 {
+		return tied[0], ""
+	}
 	var most int64 = -1
 	for _, k := range tied {
 		most = max(most, c.given[k])
@@ -192,14 +228,14 @@ func entropy(sums []int64, total int64) float64 {
 	for _, s := range sums {
 		if s > 0 && s < total {
 			p := float64(s) / float64(total)
-			h -= float64(p * math.Log(p))
+			h -= float64(p * ln(p))
 		}
 	}
-	return max(0, min(1, ToMillionths(h/math.Log(float64(len(sums)))).Float()))
+	return max(0, min(1, ToMillionths(h/ln(float64(len(sums)))).Float()))
 }
 
 // effective returns (sum w)^2 / sum w^2 over the voices that were counted. In a majority
-// each member is a voice of its own.
+// each member is a voice of its own, of weight 1; for EM each voice has weight 1.
 func (c *Counter) effective(m Method) float64 {
 	if m == Majority {
 		return float64(c.counted)
@@ -210,13 +246,16 @@ func (c *Counter) effective(m Method) float64 {
 		if !first {
 			continue
 		}
+		if m == EM {
+			w = 1
+		}
 		sum += w
-		squares += float64(w * w) // the conversion forbids a fused multiply-add, which rounds differently
+		squares += float64(w * w)
 	}
 	if squares == 0 {
 		return 0
 	}
-	return sum * sum / squares
+	return float64(sum*sum) / squares
 }
 
 // voiceWeight returns what the counted members of i's voice weigh together, and whether
