@@ -2,14 +2,32 @@
 // everything that they say to one another: a WebSocket (all that a tunnel
 // passes), TLS 1.3 by identity inside it, a proof of the invite token, and then
 // frames: votes straight on TLS, everything else in yamux streams.
+//
+// From the outside in:
+//
+//	GET /gossip, subprotocol caucus.v1     a request with an Origin header gets 403
+//	└ binary WebSocket messages            a byte stream, whatever their bounds
+//	  └ TLS 1.3, mutual                    id = hash of the certificate's key
+//	    ├ proof of the token, then hello   see handshake.go
+//	    └ frames: u32 length | u8 type | payload
+//	        ask, answer, failure, cancel   votes, by correlation id, at most 16 KiB a frame
+//	        mux                            at most 8 KiB of yamux
+//	        ping, pong, drain, bye         keep-alive, merging, the end
+//
+// Between two nodes one session survives. When both dial at once, or one comes
+// back while its old socket still hangs, the node with the smaller id decides:
+// it keeps the session that it saw last and drains the others, on which nothing
+// new is begun and everything begun is finished.
+//
+// What a peer can do to this node is bounded: unproven sockets by number and
+// time, frames and whole messages by size, questions by number (then shed),
+// streams by number, and a peer that does not read is cut off.
 package session
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"net"
-	"net/http"
 	"time"
 
 	"caucus/cluster/identity"
@@ -41,15 +59,18 @@ type Responder interface {
 // Config says how a Manager talks. The zero value of a duration means its default.
 type Config struct {
 	Key    *identity.Key
-	Tokens func() []identity.Token // accepted tokens, newest first (it proves itself with the first); none: an open cluster
+	Tokens func() []identity.Token // accepted tokens, newest first, at most four count; none: an open cluster
 	// Hello returns what this end shows after the proof, at most 4 KiB: its signed card.
 	Hello func() []byte
 	// OnHello judges the other end's hello; an error refuses it, and its text is told to the peer.
 	OnHello   func(peer identity.ID, hello []byte) error
 	Responder Responder
 	// OnStream takes a stream that the peer opened, on a goroutine of its own; it owns conn.
+	// Close waits for it; by then its conn has failed.
 	OnStream func(peer identity.ID, kind StreamKind, conn net.Conn)
 	// OnUp and OnDown tell of the first session with a peer and the end of the last one.
+	// They are called one at a time, in the order in which things happened, under no
+	// lock; while one runs the next waits, and it must not call Close.
 	OnUp, OnDown func(peer identity.ID)
 
 	// DialContext opens TCP connections for outbound sessions; nil means net.Dialer.
@@ -62,71 +83,34 @@ type Config struct {
 	Log              *slog.Logger  // nil: discard
 }
 
-// Sentinels that callers branch on. All that a peer says in refusal is a RefusedError.
-var (
-	ErrNoSession = errors.New("session: no session with this peer")
-	ErrClosed    = errors.New("session: closed")
-	ErrSelf      = errors.New("session: that address is this node itself")
-	ErrIdentity  = errors.New("session: another node answered at that address")
-	ErrBusy      = errors.New("session: too much is queued for this peer")
+// Sizes that both ends keep to.
+const (
+	// MaxMessage is the most bytes of one question or answer.
+	MaxMessage = 24 << 20
+	// MaxHello is the most bytes of a hello.
+	MaxHello = 4 << 10
 )
 
-// RefusedError is the other end's refusal, in its words.
-type RefusedError struct{ Reason string }
-
-func (e *RefusedError) Error() string { return "refused by the other node: " + e.Reason }
-
-// Manager holds the sessions of one node.
-type Manager struct{ cfg Config }
-
-// New returns a manager. It dials nobody by itself.
-func New(cfg Config) (*Manager, error) { return &Manager{cfg: cfg}, nil }
-
-// ServeHTTP is GET /gossip: the accepting end of a session.
-func (m *Manager) ServeHTTP(w http.ResponseWriter, r *http.Request) {}
-
-// Dial opens a session to a base URL (http or https; "/gossip" is appended) and
-// returns the peer's id and hello. want, when not empty, is the id that must
-// answer (else ErrIdentity). tokens, when not nil, replace Config.Tokens for
-// this dial. If a session with that peer exists already, the two are merged.
-func (m *Manager) Dial(ctx context.Context, url string, want identity.ID, tokens []identity.Token) (Peer, error) {
-	return Peer{}, ErrClosed
+func (c *Config) setDefaults() {
+	if c.Tokens == nil {
+		c.Tokens = func() []identity.Token { return nil }
+	}
+	if c.Hello == nil {
+		c.Hello = func() []byte { return nil }
+	}
+	if c.DialContext == nil {
+		c.DialContext = (&net.Dialer{Timeout: 5 * time.Second}).DialContext
+	}
+	if c.HandshakeTimeout <= 0 {
+		c.HandshakeTimeout = 5 * time.Second
+	}
+	if c.KeepAlive <= 0 {
+		c.KeepAlive = 15 * time.Second
+	}
+	if c.MaxUnproven <= 0 {
+		c.MaxUnproven = 64
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
 }
-
-// Peer is a snapshot of a peer with a session.
-type Peer struct {
-	ID       identity.ID
-	Hello    []byte
-	Outbound bool          // this end dialled
-	RTT      time.Duration // of the last keep-alive or handshake
-	BytesIn  uint64
-	BytesOut uint64
-	Remote   string // the socket's other end
-}
-
-// Peers returns those with a live session, sorted by id.
-func (m *Manager) Peers() []Peer { return nil }
-
-// Connected reports whether a session with the peer is up. It takes no lock that is held for long.
-func (m *Manager) Connected(id identity.ID) bool { return false }
-
-// Ask sends a question and waits for the answer, which it appends to dst. Errors:
-// ErrNoSession, ErrClosed, ErrBusy, ctx.Err(), or *RemoteError when the peer
-// could not answer. Questions and answers over 16 KiB travel in chunks.
-func (m *Manager) Ask(ctx context.Context, id identity.ID, ask, dst []byte) ([]byte, error) {
-	return nil, ErrNoSession
-}
-
-// Open opens a stream of a kind to a peer.
-func (m *Manager) Open(ctx context.Context, id identity.ID, kind StreamKind) (net.Conn, error) {
-	return nil, ErrNoSession
-}
-
-// CloseInbound ends the sessions that others dialled (after this node's URL changed).
-func (m *Manager) CloseInbound(reason string) {}
-
-// Drop ends the sessions with one peer.
-func (m *Manager) Drop(id identity.ID, reason string) {}
-
-// Close ends all and waits for its goroutines.
-func (m *Manager) Close() error { return nil }

@@ -1,0 +1,107 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/coder/websocket"
+)
+
+// subprotocol is what both ends name in the upgrade, and protocolHeader what an
+// answer of a caucus node carries, so that a dialer knows whom it met even when
+// it is refused.
+const (
+	subprotocol    = "caucus.v1"
+	protocolHeader = "Caucus-Protocol"
+)
+
+// ServeHTTP is GET /gossip: the accepting end of a session. It returns after
+// the handshake, with the session running or the socket closed.
+func (m *Manager) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set(protocolHeader, fmt.Sprint(protocolVersion))
+	refuse := func(status int, reason string) {
+		m.cfg.Log.Info("refused a request for a session", "remote", r.RemoteAddr, "status", status, "reason", reason)
+		http.Error(w, reason, status)
+	}
+	// Nodes never send an Origin. Browsers always do, and a page that a
+	// member's browser happens to show has no business here.
+	if len(r.Header.Values("Origin")) > 0 {
+		refuse(http.StatusForbidden, "sessions are for nodes, not for pages in a browser")
+		return
+	}
+	offered := strings.Join(r.Header.Values("Sec-Websocket-Protocol"), ", ")
+	if r.Header.Get("Upgrade") != "" && !slices.Contains(strings.FieldsFunc(offered, func(c rune) bool { return c == ',' || c == ' ' }), subprotocol) {
+		refuse(http.StatusBadRequest, fmt.Sprintf("this node speaks %s and was offered %q: update caucus on the older of the two", subprotocol, printable([]byte(offered))))
+		return
+	}
+	if m.enter() != nil {
+		refuse(http.StatusServiceUnavailable, "this node is shutting down")
+		return
+	}
+	defer m.leave()
+	if m.unproven.Add(1) > int32(m.cfg.MaxUnproven) {
+		m.unproven.Add(-1)
+		w.Header().Set("Retry-After", "5")
+		refuse(http.StatusServiceUnavailable, "too many connections that have not proved themselves: try again in some seconds")
+		return
+	}
+	defer m.unproven.Add(-1)
+	catcher := &hijackCatcher{ResponseWriter: w}
+	ws, err := websocket.Accept(catcher, r, &websocket.AcceptOptions{Subprotocols: []string{subprotocol}})
+	if err != nil {
+		m.cfg.Log.Info("a request for a session could not be upgraded", "remote", r.RemoteAddr, "error", err)
+		return
+	}
+	// The request's own context ends when this method returns, or earlier.
+	_ = m.accepted(m.ctx, newWSConn(ws, catcher.raw), r.RemoteAddr) // logged there
+}
+
+// Accept is the accepting end of a session over a connection of any kind, such
+// as a stream that a relay has spliced. It returns after the handshake; if it
+// fails, conn is closed.
+func (m *Manager) Accept(ctx context.Context, conn net.Conn) error {
+	if err := m.enter(); err != nil {
+		_ = conn.Close()
+		return err
+	}
+	defer m.leave()
+	if m.unproven.Add(1) > int32(m.cfg.MaxUnproven) {
+		m.unproven.Add(-1)
+		_ = conn.Close()
+		return ErrBusy
+	}
+	defer m.unproven.Add(-1)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(m.ctx, cancel)()
+	return m.accepted(ctx, conn, conn.RemoteAddr().String())
+}
+
+func (m *Manager) accepted(ctx context.Context, conn net.Conn, remote string) error {
+	g, err := m.handshake(ctx, conn, acceptor, "", m.cfg.Tokens())
+	if err == nil {
+		err = m.register(m.newLink(g, false))
+	}
+	if err != nil {
+		_ = conn.Close()
+		m.logRefusal("a session was not accepted", remote, err)
+	}
+	return err
+}
+
+// logRefusal logs a failed handshake: what was refused in words as a warning,
+// for somebody has to act; the rest, which scanners cause too, quietly.
+func (m *Manager) logRefusal(message, remote string, err error) {
+	var theirs *RefusedError
+	var ours *refusal
+	if errors.As(err, &theirs) || errors.As(err, &ours) {
+		m.cfg.Log.Warn(message, "remote", remote, "error", err)
+		return
+	}
+	m.cfg.Log.Info(message, "remote", remote, "error", err)
+}

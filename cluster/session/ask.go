@@ -1,0 +1,199 @@
+package session
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+)
+
+// call is a question that waits for its answer. While it is in link.pending the
+// reader may write to it, under link.mu; whoever takes it out of there owns it.
+type call struct {
+	done  chan error // has room for one; sent to once, by whoever took it out of pending
+	dst   []byte
+	base  int    // len(dst) when asked
+	total int    // bytes of an answer in chunks; 0 before it begins
+	end   uint32 // queue.written when the question is written
+}
+
+var calls = sync.Pool{New: func() any { return &call{done: make(chan error, 1)} }}
+
+// release gives c back; it is out of pending and done is empty.
+func (c *call) release() {
+	c.dst = nil
+	calls.Put(c)
+}
+
+// maxPending is how many questions may wait for answers on one link.
+const maxPending = 4096
+
+// errElsewhere says that nothing new may be begun on this link; another has taken over.
+var errElsewhere = errors.New("session: another session with this peer takes over")
+
+// ask does what Manager.Ask says, on this link. errElsewhere means that nothing was sent.
+func (l *link) ask(ctx context.Context, ask, dst []byte) ([]byte, error) {
+	if len(ask) > MaxMessage {
+		return dst, fmt.Errorf("%w: a question of %d bytes, the limit is %d", ErrTooLarge, len(ask), MaxMessage)
+	}
+	if err := ctx.Err(); err != nil {
+		return dst, err
+	}
+	c := calls.Get().(*call)
+	c.dst, c.base, c.total = dst, len(dst), 0
+	id, err := l.sendAsk(c, ask)
+	if err != nil {
+		c.release()
+		return dst, err
+	}
+	select {
+	case err = <-c.done:
+	case <-ctx.Done():
+		if l.abandon(id, c) {
+			c.release()
+			return dst, ctx.Err()
+		}
+		err = <-c.done // it was answered at this moment
+	}
+	out := c.dst
+	c.release()
+	if err != nil {
+		return dst, err
+	}
+	return out, nil
+}
+
+// sendAsk enters c in pending and queues or writes the question.
+func (l *link) sendAsk(c *call, ask []byte) (id uint64, err error) {
+	l.mu.Lock()
+	q := &l.queue
+	switch {
+	case l.ended != nil:
+		err = goneError(l.ended)
+	case l.leaving != nil || l.drain.sent:
+		err = errElsewhere
+	case len(l.pending) >= maxPending || len(q.out) > maxQueued:
+		err = ErrBusy
+	}
+	if err != nil {
+		l.mu.Unlock()
+		return 0, err
+	}
+	l.used.Store(true)
+	l.lastID++
+	id = l.lastID
+	l.pending[id] = c
+	if len(ask) > maxChunk {
+		q.bulk = append(q.bulk, &bulk{first: frameAskStart, more: frameAskMore, id: id, data: ask})
+		c.end = q.written // says little; its answer comes late enough
+		l.mu.Unlock()
+		l.wakeWriter()
+		return id, nil
+	}
+	start := len(q.out)
+	q.out = binary.BigEndian.AppendUint64(beginFrame(q.out, frameAsk), id)
+	q.out = binary.BigEndian.AppendUint32(q.out, l.read.Load())
+	q.out = append(q.out, ask...)
+	endFrame(q.out, start)
+	c.end = q.written + uint32(len(q.out))
+	if len(l.pending) > 1 || !l.mayInline(0) {
+		l.mu.Unlock()
+		l.wakeWriter()
+		return id, nil
+	}
+	// Alone, and sure not to block: writing here saves waking the writer.
+	muxed := q.muxed
+	b := q.take()
+	l.mu.Unlock()
+	if l.writeTaken(b, muxed) {
+		l.wakeWriter()
+	}
+	return id, nil
+}
+
+// abandon takes c out of pending, because its asker waits no longer, and tells
+// the peer. It reports false if c is being finished.
+func (l *link) abandon(id uint64, c *call) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.pending[id] != c {
+		return false
+	}
+	delete(l.pending, id)
+	q := &l.queue
+	if i := slices.IndexFunc(q.bulk, func(b *bulk) bool { return b.first == frameAskStart && b.id == id }); i >= 0 {
+		begun := q.bulk[i].sent > 0
+		q.dropBulk(i) // the asker will reuse its buffer
+		if !begun {
+			return true
+		}
+	}
+	var payload [8]byte
+	binary.BigEndian.PutUint64(payload[:], id)
+	l.queueFrame(frameCancel, payload[:])
+	return true
+}
+
+// deliver finishes the call of an answer frame. An answer that nobody waits for
+// any longer is dropped.
+func (l *link) deliver(t frameType, payload []byte) error {
+	if len(payload) < 8 {
+		return fmt.Errorf("%w: an answer without an id", ErrFrame)
+	}
+	id, body := binary.BigEndian.Uint64(payload), payload[8:]
+	l.mu.Lock()
+	c := l.pending[id]
+	if c == nil {
+		l.mu.Unlock()
+		return nil
+	}
+	// The peer has read the question, so it has read all that went before it.
+	if int32(c.end-l.queue.seen) > 0 {
+		l.queue.seen = c.end
+	}
+	var result error
+	switch t {
+	case frameAnswer:
+		c.dst = append(c.dst[:c.base], body...)
+	case frameFailure:
+		if len(body) < 1 {
+			l.mu.Unlock()
+			return fmt.Errorf("%w: a failure without a kind", ErrFrame)
+		}
+		result = &RemoteError{Busy: body[0] != 0, Reason: printable(body[1:])}
+	default:
+		var whole bool
+		if whole, result = c.assemble(t, body); !whole && result == nil {
+			l.mu.Unlock()
+			return nil
+		}
+	}
+	delete(l.pending, id)
+	l.mu.Unlock()
+	c.done <- result
+	return nil
+}
+
+// assemble adds a chunk to an answer and reports whether it is whole.
+func (c *call) assemble(t frameType, body []byte) (whole bool, err error) {
+	if t == frameAnswerStart {
+		if len(body) < 4 || c.total != 0 {
+			return false, &RemoteError{Reason: "its answer is malformed"}
+		}
+		total := binary.BigEndian.Uint32(body)
+		if total > MaxMessage {
+			return false, &RemoteError{Reason: fmt.Sprintf("its answer has %d bytes, the limit is %d", total, MaxMessage)}
+		}
+		c.total, body = int(total), body[4:]
+		c.dst = slices.Grow(c.dst[:c.base], min(c.total, 1<<20)) // the rest when it has come
+	}
+	c.dst = append(c.dst, body...)
+	if got := len(c.dst) - c.base; c.total == 0 || got > c.total {
+		return false, &RemoteError{Reason: "its answer is malformed"}
+	} else if got < c.total {
+		return false, nil
+	}
+	return true, nil
+}

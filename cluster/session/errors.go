@@ -1,0 +1,48 @@
+package session
+
+import (
+	"errors"
+	"strings"
+	"unicode"
+)
+
+// Sentinels that callers branch on. All that a peer says in refusal is a RefusedError.
+var (
+	ErrNoSession = errors.New("session: no session with this peer")
+	ErrClosed    = errors.New("session: closed")
+	ErrSelf      = errors.New("session: that address is this node itself")
+	ErrIdentity  = errors.New("session: another node answered at that address")
+	ErrBusy      = errors.New("session: too much is queued for this peer")
+	// ErrTooLarge is a question over MaxMessage.
+	ErrTooLarge = errors.New("session: too large")
+)
+
+// RefusedError is the other end's refusal, in its words.
+type RefusedError struct{ Reason string }
+
+func (e *RefusedError) Error() string { return "refused by the other node: " + e.Reason }
+
+// RemoteError says that the peer got the question and could not answer it.
+type RemoteError struct {
+	Busy   bool   // it sheds load: asking again later may help
+	Reason string // in its words, at most 200 bytes, without control characters
+}
+
+func (e *RemoteError) Error() string { return "session: the peer could not answer: " + e.Reason }
+
+// maxReason bounds what a peer's words may take in a log or an error.
+const maxReason = 200
+
+// printable makes a peer's words fit for logs and pages: valid UTF-8, no control
+// or formatting characters, at most maxReason bytes.
+func printable(b []byte) string {
+	if len(b) > maxReason {
+		b = b[:maxReason]
+	}
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) || r == unicode.ReplacementChar {
+			return '?'
+		}
+		return r
+	}, strings.ToValidUTF8(string(b), "?"))
+}
