@@ -1,6 +1,7 @@
 package reach
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -115,6 +116,9 @@ func (a *Agent) look(ctx context.Context) {
 	}
 	a.missed = 0
 	if found.URL != a.current {
+		if found.URL == "" {
+			a.log.Info("the ngrok agent's tunnel to this node ended", "url", a.current)
+		}
 		a.current = found.URL
 		a.cfg.OnURL(found.URL)
 	}
@@ -124,6 +128,8 @@ func (a *Agent) look(ctx context.Context) {
 func (a *Agent) tell(found Found, err error) {
 	var what string
 	switch {
+	case errors.Is(err, ErrNoAgent):
+		what = ErrNoAgent.Error() // without the port numbers of one attempt
 	case err != nil:
 		what = err.Error()
 	case found.URL == "":
@@ -158,7 +164,8 @@ func (a *Agent) find(ctx context.Context, keep string) (Found, error) {
 	ctx, cancel := context.WithTimeout(ctx, a.cfg.Timeout)
 	defer cancel()
 	var all []AgentTunnel
-	var first error
+	var failed error
+	understood := false
 	for _, form := range agentForms {
 		body, err := a.get(ctx, form.path)
 		if errors.Is(err, ErrNoAgent) {
@@ -169,19 +176,20 @@ func (a *Agent) find(ctx context.Context, keep string) (Found, error) {
 			list, err = form.read(body)
 		}
 		if err != nil {
-			if first == nil {
-				first = err
-			}
+			failed = cmp.Or(failed, err)
 			continue
 		}
+		understood = true
 		found := choose(list, a.cfg.Port, isLocalHost(a.api.Hostname()), keep)
 		if found.URL != "" {
 			return found, nil
 		}
 		all = append(all, found.Others...)
-		first = nil
 	}
-	return Found{Others: unique(all)}, first
+	if !understood {
+		return Found{}, failed
+	}
+	return Found{Others: unique(all)}, nil
 }
 
 // get returns the body of one GET of the agent's API.
