@@ -9,10 +9,37 @@ import (
 	"sync"
 )
 
+// Asker takes the answer to a question that was put by AskAsync.
+type Asker interface {
+	// Answered is called once, mostly on the session's reader, so it must be quick
+	// and must not block. answer is only valid until it returns. err is a
+	// *RemoteError when the peer could not answer, and wraps ErrNoSession or ErrClosed when
+	// the session has ended.
+	Answered(answer []byte, err error)
+}
+
+// Ticket stands for a question put by AskAsync. The zero Ticket stands for none.
+type Ticket struct {
+	l  *link
+	c  *call
+	id uint64
+}
+
+// Cancel forgets the question and tells the peer. It reports true if the Asker
+// was not called and never will be, and false if it was called or is being called.
+func (t Ticket) Cancel() bool {
+	if t.l == nil || !t.l.abandon(t.id, t.c) {
+		return false
+	}
+	t.c.release()
+	return true
+}
+
 // call is a question that waits for its answer. While it is in link.pending the
 // reader may write to it, under link.mu; whoever takes it out of there owns it.
 type call struct {
 	done  chan error // has room for one; sent to once, by whoever took it out of pending
+	asker Asker      // called in place of that, if not nil
 	dst   []byte
 	base  int    // len(dst) when asked
 	total int    // bytes of an answer in chunks; 0 before it begins
@@ -23,8 +50,23 @@ var calls = sync.Pool{New: func() any { return &call{done: make(chan error, 1)} 
 
 // release gives c back; it is out of pending and done is empty.
 func (c *call) release() {
-	c.dst = nil
+	c.dst, c.asker = nil, nil
 	calls.Put(c)
+}
+
+// finish tells whoever waits for an answer that is not there, or stands in c.dst.
+// c is out of pending, and must not be touched afterwards.
+func (c *call) finish(err error) {
+	if c.asker == nil {
+		c.done <- err
+		return
+	}
+	asker, answer := c.asker, c.dst
+	if err != nil {
+		answer = nil
+	}
+	c.release()
+	asker.Answered(answer, err)
 }
 
 // maxPending is how many questions may wait for answers on one link.
@@ -63,6 +105,25 @@ func (l *link) ask(ctx context.Context, ask, dst []byte) ([]byte, error) {
 		return dst, err
 	}
 	return out, nil
+}
+
+// askAsync does what Manager.AskAsync says, on this link. errElsewhere means that
+// nothing was sent.
+func (l *link) askAsync(ask []byte, done Asker) (Ticket, error) {
+	if len(ask) > MaxMessage {
+		return Ticket{}, fmt.Errorf("%w: a question of %d bytes, the limit is %d", ErrTooLarge, len(ask), MaxMessage)
+	}
+	c := calls.Get().(*call)
+	c.dst, c.base, c.total, c.asker = nil, 0, 0, done
+	if len(ask) > maxChunk {
+		ask = slices.Clone(ask) // it is sent bit by bit, after this returns
+	}
+	id, err := l.sendAsk(c, ask)
+	if err != nil {
+		c.release()
+		return Ticket{}, err
+	}
+	return Ticket{l, c, id}, nil
 }
 
 // sendAsk enters c in pending and queues or writes the question.
@@ -156,6 +217,14 @@ func (l *link) deliver(t frameType, payload []byte) error {
 	var result error
 	switch t {
 	case frameAnswer:
+		if c.asker != nil { // no copy: it looks at the reader's buffer
+			delete(l.pending, id)
+			l.mu.Unlock()
+			asker := c.asker
+			c.release()
+			asker.Answered(body, nil)
+			return nil
+		}
 		c.dst = append(c.dst[:c.base], body...)
 	case frameFailure:
 		if len(body) < 1 {
@@ -172,7 +241,7 @@ func (l *link) deliver(t frameType, payload []byte) error {
 	}
 	delete(l.pending, id)
 	l.mu.Unlock()
-	c.done <- result
+	c.finish(result)
 	return nil
 }
 

@@ -104,12 +104,18 @@ func (l *link) end(cause error) {
 		l.stop()
 		close(l.shut)
 		gone := goneError(cause)
-		for _, c := range pending {
-			c.done <- gone
+		for id, c := range pending {
+			if c.asker == nil {
+				c.done <- gone
+				delete(pending, id)
+			}
 		}
 		l.m.unregister(l, cause)
 		go func() { // closing waits for whoever is in Read or Write, which may be the caller
 			defer l.m.wg.Done()
+			for _, c := range pending { // not on the caller, who may hold what an Asker wants
+				c.finish(gone)
+			}
 			_ = l.base.Close()
 			l.mux.shut()
 			_ = l.yamux.Close()

@@ -150,6 +150,24 @@ func (m *Manager) Ask(ctx context.Context, id identity.ID, ask, dst []byte) ([]b
 	return dst, ErrNoSession
 }
 
+// AskAsync sends a question and returns at once; done is told of the answer. ask
+// is copied before it returns. An error (ErrNoSession, ErrClosed, ErrBusy,
+// ErrTooLarge) means that done will never be called. There is no time limit but
+// the caller's Cancel.
+func (m *Manager) AskAsync(id identity.ID, ask []byte, done Asker) (Ticket, error) {
+	for range maxLinks {
+		l, err := m.link(id)
+		if err != nil {
+			return Ticket{}, err
+		}
+		t, err := l.askAsync(ask, done)
+		if err != errElsewhere { //nolint:errorlint // never wrapped, and this path is hot
+			return t, err
+		}
+	}
+	return Ticket{}, ErrNoSession
+}
+
 // Open opens a stream of a kind to a peer. Its deadlines do not end it, and its
 // Close is a half-close: what the peer still sends can be read.
 func (m *Manager) Open(ctx context.Context, id identity.ID, kind StreamKind) (net.Conn, error) {

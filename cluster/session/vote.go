@@ -2,39 +2,59 @@ package session
 
 import "errors"
 
-// ErrFrame is wrapped by every failure to decode a question or an answer.
+// ErrFrame is wrapped by every failure to decode a question or an answer, or
+// anything else that a peer sends on a session.
 var ErrFrame = errors.New("session: malformed frame")
 
 // Question is what one node asks another: rows of the task, in one message whatever their number.
 type Question struct {
-	Round     [16]byte // ULID of the round
-	RequestID string   // travels to the peer's log, at most 64 bytes
-	Task      [32]byte // digest; a peer of another task answers bad_schema
-	Columns   int      // features a row
-	Rows      []float64
-	Sign      bool // the answer is to be signed (a receipt or evidence needs it)
+	Round     [16]byte  // ULID of the round
+	RequestID string    // travels to the peer's log; at most 64 bytes of printable ASCII, else cut and with ? in it
+	Task      [32]byte  // digest; a peer of another task answers bad_schema
+	Columns   int       // features a row, 1 to MaxColumns
+	Rows      []float64 // row after row, all finite; at least one row
+	Sign      bool      // the answer is to be signed (a receipt or evidence needs it)
 }
 
-// Answer is what comes back. Outcome holds a consensus.Outcome as a byte.
+// Answer is what comes back. Outcome holds a consensus.Outcome as a byte. That
+// labels are below Classes, and the numbers of rows and classes those of the
+// question, is for the asker to check.
 type Answer struct {
 	Outcome       byte
 	Reason        string   // why not ok, at most 200 bytes
 	Micros        uint32   // how long the model took
-	Classes       int      // labels of the task
+	Classes       int      // labels of the task, at most MaxClasses
 	Labels        []uint16 // one a row
 	Probabilities []uint32 // rows x classes, millionths; nil if the model has none
-	Signature     []byte   // 64 bytes when asked for
+	Fingerprint   [32]byte // of the fitted model; travels with signatures only
+	Signature     []byte   // when asked for: 64 bytes for each row, see Statement
 }
 
-// Append encodes q after dst.
-func (q *Question) Append(dst []byte) []byte { return dst }
+// Limits of questions and answers.
+const (
+	MaxColumns   = 4096
+	MaxClasses   = 1000
+	maxRequestID = 64
+	million      = 1_000_000
+)
 
-// Decode reads a question into q, reusing its slices; q.Rows must not outlive b's
-// buffer unless copied.
-func (q *Question) Decode(b []byte) error { return ErrFrame }
+// Len returns the number of rows.
+func (q *Question) Len() int {
+	if q.Columns <= 0 {
+		return 0
+	}
+	return len(q.Rows) / q.Columns
+}
 
-// Append encodes a after dst.
-func (a *Answer) Append(dst []byte) []byte { return dst }
+// Row returns row i; it shares Rows' memory.
+func (q *Question) Row(i int) []float64 {
+	return q.Rows[i*q.Columns : (i+1)*q.Columns : (i+1)*q.Columns]
+}
 
-// Decode reads an answer into a, reusing its slices.
-func (a *Answer) Decode(b []byte) error { return ErrFrame }
+// RowProbabilities returns the probabilities of row i, or nil if the model has none.
+func (a *Answer) RowProbabilities(i int) []uint32 {
+	if len(a.Probabilities) == 0 {
+		return nil
+	}
+	return a.Probabilities[i*a.Classes : (i+1)*a.Classes : (i+1)*a.Classes]
+}
