@@ -104,6 +104,23 @@ func Load(in Input) (Settings, error) {
 	return b.Settings, nil
 }
 
+// Listen returns where the environment, or the file that it names, tells a node to
+// listen. It looks at no other setting, so that a health check does not stumble over them.
+func Listen(env func(string) (string, bool)) (string, error) {
+	in := Input{Options: Options(), Env: env}
+	found, err := gather(in)
+	if err != nil {
+		return "", err
+	}
+	b := &builder{Settings: Settings{Node: node.DefaultConfig()}}
+	if v, ok := found["listen"]; ok {
+		if err := setListen(b, v); err != nil {
+			return "", &Error{Source: v.source, Err: err}
+		}
+	}
+	return b.Node.Listen, nil
+}
+
 // gather finds each setting at the first place that has it.
 func gather(in Input) (map[string]value, error) {
 	var file map[string]value

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"caucus/node/api"
+)
+
+func (a *app) consensusCommand() *cobra.Command {
+	var (
+		o       api.ConsensusOptions
+		require string
+	)
+	cmd := &cobra.Command{
+		Use:   "consensus FEATURE...",
+		Short: "Ask the cluster for the joint answer to one row",
+		Long: `Ask any node for the joint answer of all: it asks the others, counts the votes and
+shows every one. Give the features in order, or by name in any order.`,
+		Example: `  caucus consensus 5.1 3.5 1.4 0.2
+  caucus consensus sepal_length=5.1 sepal_width=3.5 petal_length=1.4 petal_width=0.2
+  caucus consensus 6.3 2.8 5.1 1.5 --method soft
+  caucus consensus 5.1 3.5 1.4 0.2 --node http://10.0.0.5:5001 --json`,
+		Args: arguments(1, -1, "the features, such as: caucus consensus 5.1 3.5 1.4 0.2"),
+	}
+	r := a.addReader(cmd)
+	f := cmd.Flags()
+	f.StringVar(&o.Method, "method", "", "count votes by this `RULE`: majority, soft or auto (default auto)")
+	f.IntVar(&o.Quorum, "quorum", 0, "answer only with at least `N` votes, if that is more than half")
+	f.DurationVar(&o.Timeout, "timeout", 0, "wait at most this `DURATION` for the votes, such as 500ms")
+	f.StringSliceVar(&o.Models, "models", nil, "ask only these `KINDS` of model, such as knn,svm")
+	f.StringVar(&o.Wait, "wait", "", "answer `WHEN` decided (as soon as it is certain) or all (have voted)")
+	f.StringVar(&require, "require", "", "with `full`, every member must vote")
+	f.BoolVar(&o.Minority, "minority", false, "answer also when too few voted, and say so")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		switch require {
+		case "", "full":
+			o.Full = require == "full"
+		default:
+			return usage("--require full", "there is no --require %q; it takes full", require)
+		}
+		return r.ask(cmd.Context(), func(ctx context.Context, c *api.Client) error {
+			row, err := parseRow(ctx, c, args)
+			if err != nil {
+				return err
+			}
+			if r.json {
+				return r.raw(ctx, http.MethodPost, "/consensus", o.Query(), map[string]any{"features": row})
+			}
+			reply, err := c.Consensus(ctx, row, o)
+			if err != nil {
+				a.showNoQuorum(err)
+				return err
+			}
+			showConsensus(a.out, reply, "", a.outStyle)
+			return nil
+		})
+	}
+	return cmd
+}
+
+// showNoQuorum shows who voted and who is missing, when that is why there is no answer.
+func (a *app) showNoQuorum(err error) {
+	var p *api.Problem
+	if !errors.As(err, &p) || p.Kind() != api.QuorumNotReached {
+		return
+	}
+	s := a.errStyle
+	if len(p.Votes) > 0 {
+		votesTable(p.Votes, p.ProvisionalLabel, "  ", s).write(a.err, s)
+		fmt.Fprintln(a.err)
+	}
+	for _, m := range p.Missing {
+		fmt.Fprintf(a.err, "  %s (%s) is %s since %s ago\n", oneLine(m.Name), oneLine(m.Model), oneLine(m.State), ago(time.Since(m.Since)))
+	}
+	if p.ProvisionalLabel != "" {
+		fmt.Fprintf(a.err, "  so far: %s (not enough to rely on)\n", oneLine(p.ProvisionalLabel))
+	}
+}

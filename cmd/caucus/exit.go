@@ -1,0 +1,153 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"caucus/cluster"
+	"caucus/configs"
+	"caucus/node"
+	"caucus/node/api"
+)
+
+// The exit codes.
+const (
+	exitOK          = 0
+	exitFailure     = 1
+	exitUsage       = 2
+	exitNoQuorum    = 3
+	exitNotJoined   = 4
+	exitInterrupted = 130
+)
+
+// failure is an error with an exit code and a remedy of its own.
+type failure struct {
+	code int
+	err  error  // nil: everything has been said already
+	try  string // what to do, in words or as a command line
+}
+
+func (f *failure) Error() string {
+	if f.err == nil {
+		return fmt.Sprintf("exit %d", f.code)
+	}
+	return f.err.Error()
+}
+func (f *failure) Unwrap() error { return f.err }
+
+// usage is a complaint about how the command was called.
+func usage(try, format string, args ...any) error {
+	return &failure{code: exitUsage, err: fmt.Errorf(format, args...), try: try}
+}
+
+// said ends with a code after the command has told everything itself.
+func said(code int) error { return &failure{code: code} }
+
+// report says what went wrong and what to do, and returns the exit code.
+func (a *app) report(ctx context.Context, cmd *cobra.Command, err error) int {
+	code, tries := diagnose(ctx, cmd, err, a.started)
+	var f *failure
+	switch {
+	case code == exitInterrupted:
+		fmt.Fprintln(a.err, a.errStyle.dim("interrupted"))
+		return code
+	case errors.As(err, &f) && f.err == nil:
+		return code
+	}
+	sentence, _, _ := strings.Cut(err.Error(), "\n")
+	fmt.Fprintf(a.err, "%s %s\n", a.errStyle.red("caucus:"), sentence)
+	for _, try := range tries {
+		fmt.Fprintf(a.err, "%s %s\n", a.errStyle.bold("Try:"), try)
+	}
+	return code
+}
+
+// diagnose returns the exit code and the remedies of an error.
+func diagnose(ctx context.Context, cmd *cobra.Command, err error, started bool) (code int, tries []string) {
+	var (
+		f       *failure
+		setting *configs.Error
+		problem *api.Problem
+	)
+	path := "caucus"
+	if cmd != nil {
+		path = cmd.CommandPath()
+	}
+	switch {
+	case errors.As(err, &f):
+		if f.try != "" {
+			tries = []string{f.try}
+		}
+		return f.code, tries
+	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+		return exitInterrupted, nil
+	case !started: // cobra's own: unknown command or flag, wrong arguments
+		return exitUsage, unknownTries(path, err)
+	case errors.As(err, &setting):
+		return exitUsage, []string{path + " --help"}
+	case errors.As(err, &problem):
+		return problemCode(problem), problemTries(problem)
+	case errors.Is(err, node.ErrCouldNotJoin):
+		return exitNotJoined, []string{"check the address after --join and that a node runs there, or leave out --join-required to go on trying"}
+	case errors.Is(err, cluster.ErrStateInUse):
+		return exitFailure, []string{"stop the other process, or give this node a name of its own: --name NAME"}
+	case errors.Is(err, syscall.EADDRINUSE):
+		return exitFailure, []string{"take another port, as in --listen 127.0.0.1:5010, or stop what holds this one"}
+	}
+	return exitFailure, []string{path + " --help"}
+}
+
+// unknownTries are the commands that cobra thinks were meant; it puts them on lines
+// of their own under the complaint.
+func unknownTries(path string, err error) []string {
+	var tries []string
+	if _, after, ok := strings.Cut(err.Error(), "Did you mean this?"); ok {
+		for _, name := range strings.Fields(after) {
+			tries = append(tries, path+" "+name)
+		}
+	}
+	if tries == nil {
+		tries = []string{path + " --help"}
+	}
+	return tries
+}
+
+func problemCode(p *api.Problem) int {
+	switch {
+	case p.Kind() == api.QuorumNotReached, p.Kind() == api.Joining:
+		return exitNoQuorum
+	}
+	return exitFailure
+}
+
+func problemTries(p *api.Problem) []string {
+	if len(p.WhatToDo) > 0 {
+		return p.WhatToDo
+	}
+	switch p.Status {
+	case http.StatusUnauthorized:
+		return []string{"set CAUCUS_TOKEN to the cluster's token (the part after # in an invite), or give --token-file FILE"}
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		return []string{"ask again in a moment"}
+	case http.StatusNotFound:
+		return []string{"check --node: is it the address of a caucus node, without a path?"}
+	}
+	return nil
+}
+
+// oneLine keeps what a stranger sent from repainting the terminal.
+func oneLine(s string) string {
+	s = strings.Join(strings.Fields(s), " ")
+	return strings.Map(func(r rune) rune {
+		if r < 0x20 || r == 0x7f || r >= 0x80 && r < 0xa0 {
+			return '.'
+		}
+		return r
+	}, s)
+}

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"caucus/node/api"
+)
+
+func (a *app) membersCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "members",
+		Short: "Show who is in the cluster, as one node sees it",
+		Long: `Show every member that a node knows: alive, suspect, failed, left, or refused with
+the reason. The node that was asked is marked with *.`,
+		Example: `  caucus members
+  caucus members --node http://localhost:5002
+  caucus members --json`,
+		Args: arguments(0, 0, ""),
+	}
+	r := a.addReader(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if r.json {
+			return r.raw(cmd.Context(), http.MethodGet, "/members", nil, nil)
+		}
+		return r.ask(cmd.Context(), func(ctx context.Context, c *api.Client) error {
+			reply, err := c.Members(ctx)
+			if err != nil {
+				return err
+			}
+			a.showMembers(reply)
+			return nil
+		})
+	}
+	return cmd
+}
+
+func (a *app) showMembers(r *api.MembersReply) {
+	s := a.outStyle
+	names := map[string]int{}
+	for _, m := range r.Members {
+		names[m.Name]++
+	}
+	t := &table{head: []string{"", "NAME", "MODEL", "STATE", "SINCE", "RTT", "ACCURACY", "URL", "NOTE"}}
+	voters := 0
+	for _, m := range r.Members {
+		if m.Voter {
+			voters++
+		}
+		name := oneLine(m.Name)
+		if names[m.Name] > 1 {
+			name += " (" + shortID(m.ID) + ")"
+		}
+		mark := ""
+		if m.Self || m.ID == r.Self {
+			mark = "*"
+		}
+		accuracy, rtt := "", ""
+		if m.Accuracy != nil {
+			accuracy = percent(m.Accuracy.Float())
+		}
+		if m.RTT > 0 {
+			rtt = millis(m.RTT.Float())
+		}
+		since := ""
+		if !m.Since.IsZero() {
+			since = ago(time.Since(m.Since))
+		}
+		note := oneLine(m.Reason)
+		if m.Via != "" {
+			note = join(note, "via "+shortID(m.Via))
+		}
+		t.add(text(mark), text(name), text(oneLine(m.Model)), painted(m.State, s.state(m.State)), number(since),
+			number(rtt), number(accuracy), text(oneLine(m.URL)), painted(note, s.dim))
+	}
+	t.write(a.out, s)
+	fmt.Fprintf(a.err, "\n%s, %s\n", plural(len(r.Members), "member"), plural(voters, "voter"))
+}
+
+// state returns how a member's state is painted.
+func (s style) state(state string) func(string) string {
+	switch state {
+	case "alive":
+		return s.green
+	case "suspect":
+		return s.yellow
+	case "failed", "refused":
+		return s.red
+	}
+	return s.dim
+}
+
+func join(a, b string) string {
+	if a == "" {
+		return b
+	}
+	return a + "; " + b
+}

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"caucus/node/api"
+)
+
+// votesTable shows every vote: whose, what for, how sure, how long it took.
+func votesTable(votes []api.Vote, decided, indent string, s style) *table {
+	t := &table{indent: indent, head: []string{"NODE", "MODEL", "VOTE", "SURE", "WEIGHT", "TIME", "NOTE"}}
+	names := tellApart(votes)
+	weighted := false
+	for _, v := range votes {
+		weighted = weighted || v.Outcome == "ok" && v.Weight != 1e6
+	}
+	for i, v := range votes {
+		took := ""
+		if v.Outcome != "pending" && v.Ms > 0 {
+			took = millis(v.Ms.Float())
+		}
+		if v.Outcome != "ok" {
+			t.add(text(names[i]), text(oneLine(v.Model)), painted("- "+oneLine(v.Outcome), s.yellow), number(""), number(""), number(took), painted(oneLine(v.Reason), s.dim))
+			continue
+		}
+		sure, weight := "", ""
+		if !v.Probabilities.IsZero() {
+			sure = percent(v.Probabilities.Of(v.Label).Float())
+		}
+		if weighted {
+			weight = fmt.Sprintf("%.2f", v.Weight.Float())
+		}
+		paint := s.green
+		if v.Label != decided {
+			paint = s.yellow
+		}
+		t.add(text(names[i]), text(oneLine(v.Model)), painted(oneLine(v.Label), paint), number(sure), number(weight), number(took), text(""))
+	}
+	return t
+}
+
+// tellApart adds the beginning of the id to names that occur twice.
+func tellApart(votes []api.Vote) []string {
+	count := map[string]int{}
+	for _, v := range votes {
+		count[v.Name]++
+	}
+	names := make([]string, len(votes))
+	for i, v := range votes {
+		names[i] = oneLine(v.Name)
+		if count[v.Name] > 1 || v.Name == "" {
+			names[i] = strings.TrimSpace(names[i] + " (" + shortID(v.Node) + ")")
+		}
+	}
+	return names
+}
+
+// showConsensus writes the joint answer as a person reads it.
+func showConsensus(w io.Writer, r *api.ConsensusReply, indent string, s style) {
+	fmt.Fprintf(w, "%s%s   %s\n", indent, s.bold(oneLine(r.Label)), oneLine(r.Summary))
+	var notes []string
+	if r.Tie {
+		notes = append(notes, "it is a tie, decided by "+r.TieBreak)
+	}
+	switch r.Status {
+	case "minority":
+		notes = append(notes, fmt.Sprintf("fewer votes than the %d that an answer needs: do not rely on it", r.Quorum))
+	case "single":
+		notes = append(notes, "this node knows no other, so it answered alone")
+	}
+	for _, n := range notes {
+		fmt.Fprintf(w, "%s%s\n", indent, s.yellow(n))
+	}
+	fmt.Fprintln(w)
+	votesTable(r.Votes, r.Label, indent+"  ", s).write(w, s)
+}
