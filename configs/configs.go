@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 
 	"caucus/cluster/identity"
 	"caucus/node"
@@ -98,10 +99,32 @@ func Load(in Input) (Settings, error) {
 	if err := b.finish(in.Options); err != nil {
 		return Settings{}, err
 	}
-	if err := b.Node.Validate(); err != nil {
+	if err := b.validate(); err != nil {
 		return Settings{}, err
 	}
 	return b.Settings, nil
+}
+
+// validate asks the node what it thinks of the whole, and adds where the setting that
+// it complains of came from.
+func (b *builder) validate() error {
+	cfg := b.Node
+	if cfg.Token == nil && cfg.PublicURL != "" {
+		cfg.Token = &identity.Token{} // EnsureToken will make one
+	}
+	err := cfg.Validate()
+	if err == nil {
+		return nil
+	}
+	sentence := strings.ReplaceAll(strings.ToLower(err.Error()), "-", " ")
+	source := "settings"
+	for _, o := range Options() {
+		v, ok := b.found[o.Name]
+		if ok && strings.HasPrefix(sentence, strings.ReplaceAll(o.Name, "-", " ")+" ") {
+			source = v.source
+		}
+	}
+	return &Error{Source: source, Err: err}
 }
 
 // Listen returns where the environment, or the file that it names, tells a node to
@@ -185,6 +208,7 @@ func (b *builder) finish(options []Option) error {
 	if b.Node.Name == "" {
 		b.Node.Name = string(b.Node.Fit.Kind)
 	}
+	b.alignTimes()
 	if b.Node.StateDir == "" && !b.memory && has(options, "state-dir") {
 		dir, err := StateDir(b.Node.Name, b.env)
 		if err != nil {
@@ -196,6 +220,19 @@ func (b *builder) finish(options []Option) error {
 		return b.findToken()
 	}
 	return nil
+}
+
+// alignTimes lets a person set one of the two times without the other's default
+// getting in the way: nobody may take longer than the whole round.
+func (b *builder) alignTimes() {
+	_, peer := b.found["peer-timeout"]
+	_, whole := b.found["deadline"]
+	switch {
+	case whole && !peer:
+		b.Node.PeerTimeout = min(b.Node.PeerTimeout, b.Node.Deadline)
+	case peer && !whole:
+		b.Node.Deadline = max(b.Node.Deadline, b.Node.PeerTimeout)
+	}
 }
 
 // findToken takes the cluster's token from the first place that has one: the file

@@ -196,6 +196,9 @@ func TestComplaintsNameTheirSource(t *testing.T) {
 		{"a missing token file", "", flags("token-file", "/nowhere/token"), env(), []string{"flag --token-file: ", "/nowhere/token"}},
 		{"a missing configuration", "", flags("config", "/nowhere/n.yaml"), env(), []string{"flag --config: ", "/nowhere/n.yaml"}},
 		{"a folder as configuration", "", flags("config", "/"), env(), []string{"flag --config: ", "folder"}},
+		{"an open door without a word", "", flags("listen", ":5001"), env(), []string{"flag --listen: ", "CAUCUS_TOKEN", "--open"}},
+		{"a peer slower than the round", "", flags("peer-timeout", "5s", "deadline", "4s"), env(), []string{"flag --peer-timeout: ", "deadline"}},
+		{"nobody to join though it is required", "", flags("join-required", "true"), env(), []string{"--join ADDRESS"}},
 		{"nowhere to keep the key", "", nil, env("HOME", "", "LocalAppData", ""), []string{"--state-dir"}},
 	}
 	for _, tt := range tests {
@@ -339,6 +342,33 @@ func TestAPrivateNodeMakesNoToken(t *testing.T) {
 	}
 	if made, err := s.EnsureToken(); made || err != nil || s.Node.Token != nil {
 		t.Errorf("made %v, %v", made, err)
+	}
+}
+
+func TestOneOfTwoTimesMayBeSetAlone(t *testing.T) {
+	s, err := Load(Input{Flags: flags("deadline", "500ms"), Env: env()})
+	if err != nil || s.Node.PeerTimeout != 500*time.Millisecond {
+		t.Errorf("peer-timeout %v, %v", s.Node.PeerTimeout, err)
+	}
+	s, err = Load(Input{Flags: flags("peer-timeout", "10s"), Env: env()})
+	if err != nil || s.Node.Deadline != 10*time.Second {
+		t.Errorf("deadline %v, %v", s.Node.Deadline, err)
+	}
+}
+
+func TestAPublicNodeMayListenEverywhere(t *testing.T) {
+	if _, err := Load(Input{Flags: flags("listen", ":5001", "public-url", "https://ab12.example"), Env: env()}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestListenLooksAtNothingElse(t *testing.T) {
+	file := write(t, "n.yaml", "listen: 0.0.0.0:5002\n")
+	if got, err := Listen(env("CAUCUS_CONFIG", file, "CAUCUS_SEED", "nonsense")); err != nil || got != "0.0.0.0:5002" {
+		t.Errorf("%q, %v", got, err)
+	}
+	if got, err := Listen(env()); err != nil || got != "127.0.0.1:5001" {
+		t.Errorf("%q, %v", got, err)
 	}
 }
 

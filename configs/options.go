@@ -212,8 +212,8 @@ func setSeed(b *builder, v value) error {
 
 func setHoldout(b *builder, v value) error {
 	x, err := strconv.ParseFloat(v.one(), 64)
-	if err != nil || !(x >= 0 && x < 1) {
-		return fmt.Errorf("%q is not a share; write a number from 0 up to but not 1, as in 0.3", v.one())
+	if err != nil || !(x >= 0 && x <= 0.9) {
+		return fmt.Errorf("%q is not a share to keep back; write a number from 0 to 0.9, as in 0.3", v.one())
 	}
 	b.Node.Holdout = x
 	return nil

@@ -161,7 +161,7 @@ func (a *app) showServers(servers []*server, task ml.Task, r consensus.Result) {
 		fmt.Fprintf(a.err, "  %s\n", s.yellow(fmt.Sprintf("It is a tie between %s, decided by %s.", list(tied, "and"), r.TieBreak)))
 	}
 	if 2*r.Counted <= len(servers) {
-		fmt.Fprintf(a.err, "  %s\n", s.yellow(fmt.Sprintf("Only %d of %d answered, which is no majority.", r.Counted, len(servers))))
+		fmt.Fprintf(a.err, "  %s\n", s.yellow(fmt.Sprintf("Only %d of %d servers answered, and that is no majority.", r.Counted, len(servers))))
 	}
 }
 
