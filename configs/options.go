@@ -27,8 +27,9 @@ type Option struct {
 	Value   string // stands for the value in help; empty for a switch
 	Default string // in words for help; empty: none
 	Usage   string
-	List    bool // may be given several times, or with commas or spaces between
-	Switch  bool // true or false; a flag without a value is true
+	List    bool     // may be given several times, or with commas or spaces between
+	Switch  bool     // true or false; a flag without a value is true
+	Choices []string // all that it can be, or the endings of files that it can name ("*.csv")
 	set     func(b *builder, v value) error
 }
 
@@ -56,8 +57,8 @@ func (o Option) split(texts []string) []string {
 // Options returns every setting of a node, in the order in which help shows them.
 func Options() []Option {
 	return []Option{
-		{Name: "model", Value: "KIND", Default: "knn", Usage: "what predicts: knn, randforest, svm or tree", set: setModel},
-		{Name: "data", Value: "FILE.csv", Default: "Iris", Usage: "the rows to learn from, with a header line", set: setPath(func(b *builder) *string { return &b.Node.Data })},
+		{Name: "model", Value: "KIND", Default: "knn", Usage: "what predicts: knn, randforest, svm or tree", Choices: []string{"knn", "randforest", "svm", "tree"}, set: setModel},
+		{Name: "data", Value: "FILE.csv", Default: "Iris", Usage: "the rows to learn from, with a header line", Choices: []string{"*.csv", "*.gz"}, set: setPath(func(b *builder) *string { return &b.Node.Data })},
 		{Name: "label", Value: "COLUMN", Default: "the last", Usage: "the column of --data to predict", set: setText(func(b *builder) *string { return &b.Node.Label })},
 		{Name: "seed", Value: "N", Default: "0", Usage: "draws the held-out rows and the forest; the same seed gives the same model", set: setSeed},
 		{Name: "holdout", Value: "SHARE", Default: "0.3", Usage: "share of rows kept back to measure accuracy; 0 learns from all and cross-validates", set: setHoldout},
@@ -72,7 +73,7 @@ func Options() []Option {
 		{Name: "new-cluster", Switch: true, Usage: "forget the members of earlier runs and begin a cluster of one's own", set: setSwitch(func(b *builder) *bool { return &b.Node.NewCluster })},
 		{Name: "token-file", Value: "FILE", Usage: "file with the cluster's token (or set CAUCUS_TOKEN)", set: func(*builder, value) error { return nil }},
 		{Name: "open", Switch: true, Usage: "listen beyond this machine without a token: anybody who reaches the port can join", set: setSwitch(func(b *builder) *bool { return &b.Node.Open })},
-		{Name: "profile", Value: "lan|tunnel", Default: "tunnel if a URL is public, else lan", Usage: "pace of the gossip", set: setProfile},
+		{Name: "profile", Value: "lan|tunnel", Default: "tunnel if a URL is public, else lan", Usage: "pace of the gossip", Choices: []string{"lan", "tunnel"}, set: setProfile},
 
 		{Name: "quorum", Value: "N", Default: "more than half", Usage: "votes that an answer needs, if more than the strict majority", set: setQuorum},
 		{Name: "peer-timeout", Value: "DURATION", Default: "1.5s", Usage: "how long one member may take", set: setDuration(func(b *builder) *time.Duration { return &b.Node.PeerTimeout })},
@@ -81,8 +82,8 @@ func Options() []Option {
 		{Name: "forget-after", Value: "DURATION", Default: "15m", Usage: "when a member that failed stops counting", set: setDuration(func(b *builder) *time.Duration { return &b.Node.ForgetAfter })},
 
 		{Name: "state-dir", Value: "DIR", Default: "by name, in the user's state folder", Usage: "where key and members are kept; none: nothing is, and each start is a new node", set: setStateDir},
-		{Name: "log-format", Value: "text|json", Default: "text", Usage: "how the log is written", set: setLogFormat},
-		{Name: "log-level", Value: "LEVEL", Default: "info", Usage: "debug, info, warn or error", set: setLogLevel},
+		{Name: "log-format", Value: "text|json", Default: "text", Usage: "how the log is written", Choices: []string{"text", "json"}, set: setLogFormat},
+		{Name: "log-level", Value: "LEVEL", Default: "info", Usage: "debug, info, warn or error", Choices: []string{"debug", "info", "warn", "error"}, set: setLogLevel},
 	}
 }
 

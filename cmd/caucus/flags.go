@@ -32,26 +32,41 @@ type settings struct {
 func addSettings(cmd *cobra.Command, options []configs.Option) *settings {
 	cmd.Flags().SortFlags = false // what belongs together stands together
 	s := &settings{options: options, flags: map[string]*setting{}}
-	add := func(name, kind, help string) *setting {
+	add := func(name, kind, help string, choices ...string) {
 		v := &setting{kind: kind}
 		cmd.Flags().Var(v, name, help)
 		s.flags[name] = v
-		return v
+		if len(choices) > 0 {
+			_ = cmd.RegisterFlagCompletionFunc(name, completion(choices)) // fails only for a flag that does not exist
+		}
 	}
-	add(configs.ConfigFlag, "FILE.yaml", "file with settings, one a line, as in peer-timeout: 2s")
+	add(configs.ConfigFlag, "FILE.yaml", "file with settings, one a line, as in peer-timeout: 2s", "*.yaml", "*.yml")
 	for _, o := range options {
-		help := o.Usage
+		help, kind := o.Usage, o.Value
 		if o.Default != "" {
 			help += " (default: " + o.Default + ")"
 		}
 		if o.Switch {
-			add(o.Name, "bool", help)
-			cmd.Flags().Lookup(o.Name).NoOptDefVal = "true"
-			continue
+			kind = "bool"
 		}
-		add(o.Name, o.Value, help)
+		add(o.Name, kind, help, o.Choices...)
+		if o.Switch {
+			cmd.Flags().Lookup(o.Name).NoOptDefVal = "true"
+		}
 	}
 	return s
+}
+
+// completion offers a fixed choice, or files by their endings.
+func completion(choices []string) cobra.CompletionFunc {
+	if len(choices) > 0 && strings.HasPrefix(choices[0], "*.") {
+		endings := make([]string, len(choices))
+		for i, c := range choices {
+			endings[i] = strings.TrimPrefix(c, "*.")
+		}
+		return cobra.FixedCompletions(endings, cobra.ShellCompDirectiveFilterFileExt)
+	}
+	return cobra.FixedCompletions(choices, cobra.ShellCompDirectiveNoFileComp)
 }
 
 // given returns what stands on the command line.

@@ -1,0 +1,215 @@
+//go:build unix
+
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os/exec"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"caucus/node/api"
+)
+
+// process is a caucus of its own, as a person starts it.
+type process struct {
+	t      *testing.T
+	cmd    *exec.Cmd
+	lines  chan string // of standard output
+	stderr *buffer
+}
+
+// buffer is a bytes.Buffer that may be read while it is written.
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// start runs caucus until the test ends.
+func start(t *testing.T, args ...string) *process {
+	t.Helper()
+	p := &process{t: t, cmd: exec.Command("caucus", args...), lines: make(chan string, 1000), stderr: &buffer{}}
+	home := t.TempDir()
+	p.cmd.Env = append(p.cmd.Environ(), "HOME="+home, "XDG_STATE_HOME=", "CAUCUS_TOKEN=", "CAUCUS_NODE=", "CAUCUS_CONFIG=")
+	p.cmd.Stderr = p.stderr
+	out, err := p.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		defer close(p.lines)
+		for s := bufio.NewScanner(out); s.Scan(); {
+			p.lines <- s.Text()
+		}
+	}()
+	t.Cleanup(func() {
+		if p.cmd.ProcessState == nil {
+			_ = p.cmd.Process.Kill()
+			_ = p.cmd.Wait()
+		}
+	})
+	return p
+}
+
+// until returns what was printed up to the first line that has s in it.
+func (p *process) until(s string) string {
+	p.t.Helper()
+	var printed strings.Builder
+	timeout := time.After(60 * time.Second)
+	for {
+		select {
+		case l, ok := <-p.lines:
+			if !ok {
+				p.t.Fatalf("ended before printing %q\n%s\n%s", s, printed.String(), p.stderr)
+			}
+			printed.WriteString(l + "\n")
+			if strings.Contains(l, s) {
+				return printed.String()
+			}
+		case <-timeout:
+			p.t.Fatalf("did not print %q\n%s\n%s", s, printed.String(), p.stderr)
+		}
+	}
+}
+
+// end sends a signal and returns the exit code and how long it took.
+func (p *process) end(sig syscall.Signal) (int, time.Duration) {
+	p.t.Helper()
+	began := time.Now()
+	if err := p.cmd.Process.Signal(sig); err != nil {
+		p.t.Fatal(err)
+	}
+	for range p.lines { // Wait wants the pipe read to its end
+	}
+	_ = p.cmd.Wait()
+	return p.cmd.ProcessState.ExitCode(), time.Since(began)
+}
+
+func TestUpShowsThreeNodesAnAnswerAndALineToPaste(t *testing.T) {
+	// Somebody holds the port that the forest wants, as AirPlay does on a Mac.
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	taken := portOf(l.Addr().String())
+
+	p := start(t, "up", "--ports", fmt.Sprintf("0,%d,0", taken))
+	printed := p.until("Ctrl-C")
+	for _, want := range []string{"Three nodes are up", "knn", "randforest", "svm", "3 of 3 say setosa", "caucus consensus"} {
+		if !strings.Contains(printed, want) {
+			t.Errorf("did not print %q\n%s", want, printed)
+		}
+	}
+	if !strings.Contains(p.stderr.String(), fmt.Sprintf("port %d is taken", taken)) {
+		t.Errorf("did not say that port %d is taken: %s", taken, p.stderr)
+	}
+
+	curl := regexp.MustCompile(`curl '([^']+)'`).FindStringSubmatch(printed)
+	if curl == nil {
+		t.Fatalf("no line to paste in\n%s", printed)
+	}
+	address, query, _ := strings.Cut(curl[1], "/consensus")
+	nodes := regexp.MustCompile(`http://(localhost:\d+)`).FindAllStringSubmatch(printed, 3)
+	if len(nodes) != 3 || address != nodes[0][1] {
+		t.Fatalf("addresses %v, curl asks %s", nodes, address)
+	}
+	var first api.ConsensusReply
+	for i, n := range nodes {
+		r := askConsensus(t, "http://"+n[1]+"/consensus"+query+"&wait=all")
+		if r.Prediction != 0 || r.Label != "setosa" || r.Status != "ok" || len(r.Votes) != 3 {
+			t.Errorf("%s: %+v", n[1], r)
+		}
+		models := map[string]bool{}
+		for _, v := range r.Votes {
+			models[v.Model] = true
+		}
+		if len(models) != 3 {
+			t.Errorf("%s: votes of %v", n[1], models)
+		}
+		if i == 0 {
+			first = r
+		} else if r.Roster != first.Roster || fmt.Sprint(r.Shares) != fmt.Sprint(first.Shares) {
+			t.Errorf("%s sees roster %s and shares %v, another %s and %v", n[1], r.Roster, r.Shares, first.Roster, first.Shares)
+		}
+	}
+
+	code, took := p.end(syscall.SIGINT)
+	if code != 0 {
+		t.Errorf("Ctrl-C: exit code %d\n%s", code, p.stderr)
+	}
+	if took > 3*time.Second {
+		t.Errorf("Ctrl-C took %v", took)
+	}
+	if s := p.stderr.String(); strings.Contains(s, "level=ERROR") || strings.Contains(s, "panic") {
+		t.Errorf("standard error:\n%s", s)
+	}
+}
+
+func askConsensus(t *testing.T, address string) api.ConsensusReply {
+	t.Helper()
+	resp, err := http.Get(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, _ := io.ReadAll(resp.Body)
+	var r api.ConsensusReply
+	if err := json.Unmarshal(body, &r); err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("%s: status %d, %s", address, resp.StatusCode, body)
+	}
+	return r
+}
+
+// trioForTest starts three nodes and returns the addresses that they print.
+func trioForTest(t *testing.T) []string {
+	t.Helper()
+	printed := start(t, "up", "--ports", "0,0,0").until("Ctrl-C")
+	var addresses []string
+	for _, m := range regexp.MustCompile(`http://localhost:\d+`).FindAllString(printed, 3) {
+		addresses = append(addresses, m)
+	}
+	if len(addresses) != 3 {
+		t.Fatalf("addresses in\n%s", printed)
+	}
+	return addresses
+}
+
+// caucus runs a command to its end.
+func caucus(t *testing.T, stdin string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "caucus", args...)
+	cmd.Stdin = strings.NewReader(stdin)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	_ = cmd.Run()
+	return cmd.ProcessState.ExitCode(), out.String(), errs.String()
+}
