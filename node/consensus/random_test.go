@@ -85,7 +85,7 @@ func (r random) vote(m Member, classes int) Vote {
 	case 0:
 		v.Outcome = Outcome(r.IntN(int(outcomes) + 3))
 	case 1:
-		v.Label = []int{-1, classes, 1 << 40}[r.IntN(3)]
+		v.Label = []int{-1, classes, 1 << 30}[r.IntN(3)]
 	case 2:
 		v.Probabilities = [][]Millionths{{}, make([]Millionths, classes), {One, One}, {-1, One + 1}}[r.IntN(4)]
 	}
