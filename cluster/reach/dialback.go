@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"os"
 	"strconv"
 	"sync"
 	"time"
@@ -81,7 +82,7 @@ func reachedURL(s string, port uint16) (string, error) {
 		return "", fmt.Errorf("%w: %w", ErrDialBack, err)
 	}
 	ap, err := netip.ParseAddrPort(u[len("http://"):])
-	if err != nil || u != dialBackURL(ap) || ap.Port() != port {
+	if err != nil || ap.Addr().Is4In6() || u != dialBackURL(ap) || ap.Port() != port {
 		return "", fmt.Errorf("%w: it says %q, which is not http, an address and port %d", ErrDialBack, u, port)
 	}
 	return u, nil
@@ -234,8 +235,11 @@ func boundBy(ctx context.Context, c net.Conn) (undo func()) {
 
 // orCause prefers the reason why ctx ended to the error of the connection that it broke.
 func orCause(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
+	switch {
+	case ctx.Err() != nil:
 		return context.Cause(ctx)
+	case errors.Is(err, os.ErrDeadlineExceeded): // ctx's own, a moment before ctx knows it
+		return context.DeadlineExceeded
 	}
 	return err
 }

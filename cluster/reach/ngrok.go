@@ -19,7 +19,7 @@ var ErrNoAuthtoken = errors.New("reach: --ngrok needs the authtoken of an ngrok 
 type Ngrok struct {
 	token    string
 	log      *slog.Logger
-	newAgent func(...ngrok.AgentOption) (ngrok.Agent, error) // ngrok.NewAgent, but in tests
+	newAgent func(token string, log *slog.Logger, handler ngrok.EventHandler) (ngrok.Agent, error) // newNgrokAgent, but in tests
 }
 
 var _ Opener = (*Ngrok)(nil)
@@ -31,20 +31,24 @@ func NewNgrok(authtoken string, log *slog.Logger) (*Ngrok, error) {
 	if authtoken == "" {
 		return nil, ErrNoAuthtoken
 	}
-	return &Ngrok{token: authtoken, log: logger(log), newAgent: ngrok.NewAgent}, nil
+	return &Ngrok{token: authtoken, log: logger(log), newAgent: newNgrokAgent}, nil
+}
+
+func newNgrokAgent(token string, log *slog.Logger, handler ngrok.EventHandler) (ngrok.Agent, error) {
+	return ngrok.NewAgent(
+		ngrok.WithAuthtoken(token),
+		ngrok.WithLogger(log), // without one the SDK warns on slog's default logger
+		ngrok.WithClientInfo("caucus", "1"),
+		ngrok.WithEventHandler(handler),
+	)
 }
 
 // Open implements Opener. The SDK tries for ever to connect, even with a token that
 // ngrok does not know, and says why only in events; so refusals are looked for there.
 func (n *Ngrok) Open(ctx context.Context, notify func(error)) (Endpoint, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	agent, err := n.newAgent(
-		ngrok.WithAuthtoken(n.token),
-		// Without a logger the SDK warns on slog's default one, and what it logs can have the token in it.
-		ngrok.WithLogger(slog.New(scrub{n.log.Handler(), n.token})),
-		ngrok.WithClientInfo("caucus", "1"),
-		ngrok.WithEventHandler(func(e ngrok.Event) { n.onEvent(e, notify, cancel) }),
-	)
+	log := slog.New(scrub{n.log.Handler(), n.token}) // ngrok repeats a bad token in its errors, which the SDK logs
+	agent, err := n.newAgent(n.token, log, func(e ngrok.Event) { n.onEvent(e, notify, cancel) })
 	if err != nil {
 		cancel(nil)
 		return nil, fmt.Errorf("reach: ngrok's SDK does not start: %w", err)

@@ -56,8 +56,8 @@ var troubles = map[string]Trouble{
 }
 
 // cloudflareCode is how Cloudflare names its errors: "error code: 1033" as text, "Error
-// 1033" on its page, and a number in JSON.
-var cloudflareCode = regexp.MustCompile(`(?i)error[ _]?(?:code)?"?:?\s*(1[0-9]{3})\b`)
+// 1033" or a span of class cf-error-code on its pages, and a number in JSON.
+var cloudflareCode = regexp.MustCompile(`(?i)(?:error[ _]?(?:code)?"?:?\s*|cf-error-code">\s*)(1[0-9]{3})\b`)
 
 // ExplainPage reads an answer that was to come from a node and reports whether it is a
 // tunnel's own, and what that means. body may be cut to MaxPage. What a node itself says,

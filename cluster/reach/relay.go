@@ -2,6 +2,7 @@ package reach
 
 import (
 	"cmp"
+	"hash/fnv"
 	"strings"
 	"time"
 
@@ -28,11 +29,14 @@ type Candidate struct {
 
 // RelayRule says when to move from one relay to another. The zero value means the defaults.
 type RelayRule struct {
+	// Self is this node. It only makes each node wait a time of its own: nodes that saw
+	// the same and moved at the same moment would find the other relay as full as the first.
+	Self       identity.ID
 	MaxCarried int           // members that one relay carries, default 64; those it carries already stay
 	PerCarried time.Duration // what each member that it carries adds to a relay's round trip, to spread them; default 2 ms
 	Gain       time.Duration // a move must gain at least this, default 20 ms
 	Share      float64       // and at least this share of the present cost, default 0.3
-	Settle     time.Duration // for this long without a break, default 30 s
+	Settle     time.Duration // for this long without a break, up to twice as long by Self; default 30 s
 	Unknown    time.Duration // what a round trip not measured yet counts for, default 1 s
 }
 
@@ -48,8 +52,9 @@ type RelayState struct {
 // takes the cheapest (round trip, and a little for each member carried; ties to who
 // carries fewer, then by id). It leaves a relay at once when that has no session or no
 // direct URL any more, and for a clearly better one only after that has been better
-// all through Settle. So equal relays never swap, and two hidden nodes do not chase
-// each other: the cost of a relay counts this node on it, whether it is there yet or not.
+// all through Settle. So equal relays never swap, and hidden nodes do not chase each
+// other: the cost of a relay counts this node on it, whether it is there yet or not.
+// Call it every few seconds, and when a session or a URL ends.
 func PickRelay(rule RelayRule, was RelayState, now time.Time, candidates []Candidate) RelayState {
 	rule = rule.withDefaults()
 	var best, current *Candidate
@@ -83,7 +88,7 @@ func PickRelay(rule RelayRule, was RelayState, now time.Time, candidates []Candi
 	if was.better == "" {
 		stay.since = now
 	}
-	if now.Sub(stay.since) >= rule.Settle {
+	if now.Sub(stay.since) >= rule.settle() {
 		return RelayState{ID: best.ID, URL: best.URL}
 	}
 	return stay
@@ -97,6 +102,15 @@ func (r RelayRule) withDefaults() RelayRule {
 	r.Settle = cmp.Or(r.Settle, 30*time.Second)
 	r.Unknown = cmp.Or(r.Unknown, time.Second)
 	return r
+}
+
+func (r RelayRule) settle() time.Duration {
+	if r.Self == "" {
+		return r.Settle
+	}
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(r.Self)) // never fails
+	return r.Settle + time.Duration(float64(r.Settle)*float64(h.Sum32())/(1<<32))
 }
 
 func (r RelayRule) cost(c Candidate, current identity.ID) time.Duration {
