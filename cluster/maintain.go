@@ -37,7 +37,6 @@ type keeper struct {
 func (k *keeper) pass(now time.Time) {
 	m := k.m
 	var dial, nudge, describe []identity.ID
-	var forgotten []*entry
 	m.mu.Lock()
 	if m.leaving || !m.joining {
 		m.mu.Unlock()
@@ -65,7 +64,7 @@ func (k *keeper) pass(now time.Time) {
 		case e.connected:
 			delete(k.lonely, id)
 			// Not alive in gossip, or alive while this node itself does not count yet: it may know more by now.
-			if (!e.alive || !self.enrolled) && now.Sub(k.nudged[id]) >= m.timing.nudge {
+			if (!e.alive || self.enrolled == 0) && now.Sub(k.nudged[id]) >= m.timing.nudge {
 				if _, before := k.nudged[id]; before {
 					nudge = append(nudge, id)
 				}
@@ -80,16 +79,14 @@ func (k *keeper) pass(now time.Time) {
 			describe = append(describe, id)
 		}
 	}
-	for _, e := range m.roster.expired(now, m.cfg.ForgetAfter, m.timing.spread) {
-		forgotten = append(forgotten, e)
-	}
+	forgotten := m.roster.expired(now, m.cfg.ForgetAfter, m.timing.spread)
 	for _, e := range forgotten {
 		m.forgetLocked(e, "failed for "+now.Sub(e.since).Round(time.Millisecond).String())
 	}
 	changed := len(forgotten) > 0
 	if now.After(k.nextSweep) {
 		k.nextSweep = now.Add(time.Second)
-		changed = m.roster.sweep(now, leftFor, goneFor) || changed
+		m.roster.sweep(now, leftFor, goneFor)
 		for id := range k.nudged {
 			if m.roster.entries[id] == nil {
 				delete(k.nudged, id)
@@ -100,7 +97,7 @@ func (k *keeper) pass(now time.Time) {
 				delete(k.lonely, id)
 			}
 		}
-		changed = true // round-trip times
+		changed = true // at least round-trip times
 	}
 	if changed || m.roster.refresh(now, m.timing.grace) {
 		m.publishLocked()

@@ -29,7 +29,7 @@ const (
 // entry is what this node knows of one id.
 type entry struct {
 	card     identity.Card
-	enrolled bool // counts for the quorum of its task; see roster
+	enrolled uint64 // the sequence of the card under which it came to count for the quorum of its task; 0: it does not; see roster
 
 	alive        bool      // gossip holds it alive
 	connected    bool      // a session with it is up
@@ -77,10 +77,13 @@ type refusal struct {
 // takes no newcomer into it, however many join there: it cannot reach a quorum until the
 // partition heals or a person says Forget. The majority is counted per task since the
 // quorum is: a node of another task (or an observer) applies the same rule to E of that
-// task from where it stands. When E is empty there is nobody to protect: the first nodes
+// task from where it stands. When there never was an E, there is nobody to protect: the first nodes
 // of a task found it, but not before this node has exchanged state with a peer (synced), since E may only
-// look empty from here. When E is this node alone, it is its own majority. When E has two
+// look empty from here. An E whose last member was forgotten is not founded again: the others tell who counts. When E is this node alone, it is its own majority. When E has two
 // members, neither can forget the other by itself: one of two is no strict majority.
+//
+// An enrolment is bound to the sequence of the card under which it was made, and a tombstone ends all enrolments up to its own sequence. So
+// one who was forgotten and has signed anew is a newcomer everywhere, also where the newer card is seen before the tombstone.
 //
 // Steps of others are taken over by merge: tombstones always (they only shrink n with a
 // majority's consent, or a person's), enrolments if the other's E contains all of this node's
@@ -97,6 +100,7 @@ type roster struct {
 	refused map[identity.ID]refusal
 	synced  bool // state was exchanged with a peer, or there is nobody to exchange it with
 
+	founded    map[[32]byte]bool      // tasks that have or had enrolled members
 	lastForgot map[[32]byte]time.Time // by task
 }
 
@@ -106,6 +110,7 @@ func newRoster(self identity.ID, limit int) *roster {
 		entries:    make(map[identity.ID]*entry),
 		tombs:      make(map[identity.ID]tombstone),
 		refused:    make(map[identity.ID]refusal),
+		founded:    make(map[[32]byte]bool),
 		lastForgot: make(map[[32]byte]time.Time),
 	}
 }
@@ -141,10 +146,10 @@ func (r *roster) upsert(c identity.Card, now time.Time) (bool, error) {
 		return true, nil
 	}
 	if c.Task != e.card.Task || e.card.Leaving {
-		e.enrolled = false // it left the old task, or comes back: a newcomer
+		e.enrolled = 0 // it left the old task, or comes back: a newcomer
 	}
 	if c.Leaving {
-		e.enrolled = false
+		e.enrolled = 0
 	}
 	e.card = c
 	return true, nil
@@ -157,7 +162,7 @@ func (r *roster) room() bool {
 	}
 	var victim *entry
 	for id, e := range r.entries {
-		if e.enrolled || e.alive || id == r.self {
+		if e.enrolled > 0 || e.alive || id == r.self {
 			continue
 		}
 		if victim == nil || e.since.Before(victim.since) {
@@ -198,9 +203,10 @@ func (r *roster) forget(id identity.ID, sequence uint64, now time.Time) bool {
 		return false
 	}
 	r.bury(id, sequence, now)
-	if e := r.entries[id]; e != nil && e.card.Sequence <= sequence {
-		e.enrolled = false
-		if id != r.self && !e.card.Leaving {
+	if e := r.entries[id]; e != nil && e.enrolled <= sequence {
+		// A newer card may have come before this news: then the member lives, but as a newcomer.
+		e.enrolled = 0
+		if e.card.Sequence <= sequence && id != r.self && !e.card.Leaving {
 			delete(r.entries, id)
 		}
 	}
@@ -216,7 +222,7 @@ func (r *roster) mustResign() bool {
 // remoteCard is a card in another node's state.
 type remoteCard struct {
 	card     identity.Card
-	enrolled bool // there
+	enrolled uint64 // there
 }
 
 // merge takes over another node's state. It reports whether anything changed.
@@ -226,32 +232,32 @@ func (r *roster) merge(cards []remoteCard, tombs map[identity.ID]uint64, now tim
 	for id, sequence := range tombs {
 		changed = r.forget(id, sequence, now) || changed
 	}
-	theirs := make(map[[32]byte]map[identity.ID]bool) // their E, by task
+	theirs := make(map[[32]byte]map[identity.ID]uint64) // their E, by task
 	for _, rc := range cards {
 		c, err := r.upsert(rc.card, now)
 		changed = c || changed
 		e := r.entries[rc.card.ID]
-		if errors.Is(err, errForgotten) || errors.Is(err, errConflict) || e == nil || !rc.enrolled || e.card.Leaving {
+		if errors.Is(err, errForgotten) || errors.Is(err, errConflict) || e == nil || rc.enrolled == 0 || e.card.Leaving {
 			continue
 		}
-		if r.tombs[rc.card.ID].sequence >= rc.card.Sequence || rc.card.Task != e.card.Task {
+		if r.tombs[rc.card.ID].sequence >= rc.enrolled || rc.card.Task != e.card.Task {
 			continue // enrolled under a card that is void by now
 		}
 		t := e.card.Task
 		if theirs[t] == nil {
-			theirs[t] = make(map[identity.ID]bool)
+			theirs[t] = make(map[identity.ID]uint64)
 		}
-		theirs[t][rc.card.ID] = true
+		theirs[t][rc.card.ID] = rc.enrolled
 	}
 	for id, e := range r.entries {
-		if set := theirs[e.card.Task]; e.enrolled && set != nil && !set[id] {
+		if set := theirs[e.card.Task]; e.enrolled > 0 && set != nil && set[id] == 0 {
 			delete(theirs, e.card.Task) // they do not know all whom this node counts
 		}
 	}
 	for _, set := range theirs {
-		for id := range set {
-			if e := r.entries[id]; !e.enrolled {
-				e.enrolled = true
+		for id, under := range set {
+			if e := r.entries[id]; e.enrolled < under {
+				r.count(e, under)
 				changed = true
 			}
 		}
@@ -262,7 +268,7 @@ func (r *roster) merge(cards []remoteCard, tombs map[identity.ID]uint64, now tim
 // countsAlone reports whether nobody but this node is enrolled.
 func (r *roster) countsAlone() bool {
 	for id, e := range r.entries {
-		if e.enrolled && id != r.self {
+		if e.enrolled > 0 && id != r.self {
 			return false
 		}
 	}
@@ -280,7 +286,7 @@ func (r *roster) majority() map[[32]byte]bool {
 	type count struct{ n, reached int }
 	counts := make(map[[32]byte]count)
 	for _, e := range r.entries {
-		if !e.enrolled {
+		if e.enrolled == 0 {
 			continue
 		}
 		c := counts[e.card.Task]
@@ -303,18 +309,27 @@ func (r *roster) enrol() bool {
 		return false
 	}
 	majority := r.majority()
-	changed := false
+	var news []*entry
 	for _, e := range r.entries {
-		if e.enrolled || e.card.Leaving || !e.alive || r.tombs[e.card.ID].sequence >= e.card.Sequence {
+		if e.enrolled > 0 || e.card.Leaving || !e.alive || r.tombs[e.card.ID].sequence >= e.card.Sequence {
 			continue
 		}
-		if may, founded := majority[e.card.Task]; founded && !may {
+		may, any := majority[e.card.Task]
+		if any && !may || !any && r.founded[e.card.Task] {
 			continue
 		}
-		e.enrolled = true
-		changed = true
+		news = append(news, e)
 	}
-	return changed
+	for _, e := range news {
+		r.count(e, e.card.Sequence)
+	}
+	return len(news) > 0
+}
+
+// count has a member count from now on.
+func (r *roster) count(e *entry, under uint64) {
+	e.enrolled = under
+	r.founded[e.card.Task] = true
 }
 
 // expired returns the members that this node may forget now for having failed for so long: at most one a task, and
@@ -324,7 +339,7 @@ func (r *roster) expired(now time.Time, after, spread time.Duration) []*entry {
 	chosen := make(map[[32]byte]*entry)
 	var majority map[[32]byte]bool
 	for _, e := range r.entries {
-		if !e.enrolled || e.state != Failed || now.Sub(e.since) < after {
+		if e.enrolled == 0 || e.state != Failed || now.Sub(e.since) < after {
 			continue
 		}
 		if majority == nil {
@@ -351,7 +366,7 @@ func (r *roster) expired(now time.Time, after, spread time.Duration) []*entry {
 func (r *roster) sweep(now time.Time, leftFor, goneFor time.Duration) bool {
 	changed := false
 	for id, e := range r.entries {
-		if id == r.self || e.enrolled || e.alive && !e.card.Leaving {
+		if id == r.self || e.enrolled > 0 || e.alive && !e.card.Leaving {
 			continue
 		}
 		switch age := now.Sub(e.since); {
@@ -427,7 +442,7 @@ func (r *roster) sorted() []*entry {
 func digest(sorted []*entry) [32]byte {
 	h := sha256.New()
 	for _, e := range sorted {
-		if !e.enrolled {
+		if e.enrolled == 0 {
 			continue
 		}
 		h.Write([]byte(e.card.ID))

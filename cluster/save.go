@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"encoding/binary"
 	"maps"
 	"time"
 
@@ -47,8 +48,8 @@ func (m *Membership) savedLocked() saved {
 	s := newSaved()
 	s.sequence, s.everPeer = m.sequence, m.everPeer
 	for id, e := range m.roster.entries {
-		if e.enrolled {
-			s.cards[id] = append([]byte{flagEnrolled}, e.card.Signed...)
+		if e.enrolled > 0 {
+			s.cards[id] = append(binary.BigEndian.AppendUint64(nil, e.enrolled), e.card.Signed...)
 		}
 	}
 	maps.Copy(s.tombs, m.roster.tombs)
@@ -73,7 +74,7 @@ func (m *Membership) restore(s saved) {
 		m.roster.tombs[id] = t
 	}
 	for id, v := range s.cards {
-		c, err := identity.ParseCard(v[1:])
+		c, err := identity.ParseCard(v[8:])
 		if err != nil || c.ID != id {
 			m.log.Warn("a card on disk is damaged and dropped", "member", id, "error", err)
 			continue
@@ -84,7 +85,9 @@ func (m *Membership) restore(s saved) {
 		if id == m.self {
 			m.sequence = max(m.sequence, c.Sequence)
 		}
-		m.roster.entries[id] = &entry{card: c, enrolled: v[0]&flagEnrolled != 0, state: Failed, since: now}
+		e := &entry{card: c, state: Failed, since: now}
+		m.roster.entries[id] = e
+		m.roster.count(e, binary.BigEndian.Uint64(v))
 		m.restored = m.restored || id != m.self
 	}
 	m.log.Info("roster read from disk", "members", len(m.roster.entries))

@@ -12,7 +12,7 @@ import (
 //
 //	version u8 | section...
 //	section:    kind u8 | length u32 | content
-//	cards:      (flags u8, bit 0: enrolled | length u16 | signed card)...   leaving cards included
+//	cards:      (enrolled u64 | length u16 | signed card)...   leaving cards included
 //	tombstones: (id 32 characters | sequence u64)...
 //
 // Sections of unknown kinds are skipped, so that a later version can add one.
@@ -23,8 +23,8 @@ const (
 	sectionCards      = 1
 	sectionTombstones = 2
 
-	flagEnrolled = 1
-
+	maxCards       = 512
+	cardHead       = 8 + 2
 	idBytes        = 32
 	tombstoneBytes = idBytes + 8
 
@@ -41,14 +41,10 @@ func (r *roster) appendState(dst []byte) []byte {
 	dst = append(dst, stateVersion)
 	dst, cards := beginSection(dst, sectionCards)
 	for _, e := range r.sorted() {
-		if !e.enrolled && !e.alive && !e.card.Leaving {
+		if e.enrolled == 0 && !e.alive && !e.card.Leaving {
 			continue
 		}
-		var flags byte
-		if e.enrolled {
-			flags |= flagEnrolled
-		}
-		dst = append(dst, flags)
+		dst = binary.BigEndian.AppendUint64(dst, e.enrolled)
 		dst = binary.BigEndian.AppendUint16(dst, uint16(len(e.card.Signed)))
 		dst = append(dst, e.card.Signed...)
 	}
@@ -78,7 +74,7 @@ func appendTombstone(dst []byte, id identity.ID, sequence uint64) []byte {
 // rawCard is a card in a state, not verified yet.
 type rawCard struct {
 	signed   []byte // within the parsed buffer
-	enrolled bool
+	enrolled uint64
 }
 
 // parseState takes a state apart, strictly: every byte must be accounted for. Cards are not verified here, so that
@@ -116,22 +112,23 @@ func parseState(b []byte) ([]rawCard, map[identity.ID]uint64, error) {
 
 func parseCards(cards []rawCard, b []byte) ([]rawCard, error) {
 	for len(b) > 0 {
-		if len(b) < 3 {
+		if len(b) < cardHead {
 			return nil, fmt.Errorf("%w: it ends within a card's head", errState)
 		}
-		flags, n := b[0], int(binary.BigEndian.Uint16(b[1:]))
+		enrolled, n := binary.BigEndian.Uint64(b), int(binary.BigEndian.Uint16(b[8:]))
+		b = b[cardHead:]
 		switch {
-		case flags&^flagEnrolled != 0:
-			return nil, fmt.Errorf("%w: a card has the unknown flags %#x", errState, flags)
+		case enrolled > maxSequence:
+			return nil, fmt.Errorf("%w: a member is enrolled under the sequence %d, the limit is %d", errState, enrolled, uint64(maxSequence))
 		case n > identity.MaxCard:
 			return nil, fmt.Errorf("%w: a card has %d bytes, the limit is %d", errState, n, identity.MaxCard)
-		case len(b)-3 < n:
+		case len(b) < n:
 			return nil, fmt.Errorf("%w: it ends within a card", errState)
-		case len(cards) >= 2*maxTombstones:
-			return nil, fmt.Errorf("%w: it has more than %d cards", errState, 2*maxTombstones)
+		case len(cards) >= maxCards:
+			return nil, fmt.Errorf("%w: it has more than %d cards", errState, maxCards)
 		}
-		cards = append(cards, rawCard{signed: b[3 : 3+n], enrolled: flags&flagEnrolled != 0})
-		b = b[3+n:]
+		cards = append(cards, rawCard{signed: b[:n], enrolled: enrolled})
+		b = b[n:]
 	}
 	return cards, nil
 }

@@ -26,7 +26,7 @@ const lockWithin = time.Second
 
 var (
 	bucketMeta  = []byte("meta")
-	bucketCards = []byte("cards") // id -> flags u8, signed card
+	bucketCards = []byte("cards") // id -> enrolled u64, signed card
 	bucketTombs = []byte("tombstones")
 
 	keySequence = []byte("sequence") // of this node's last card
@@ -43,7 +43,7 @@ type store struct {
 type saved struct {
 	sequence uint64
 	everPeer bool
-	cards    map[identity.ID][]byte // flags u8, signed card
+	cards    map[identity.ID][]byte // enrolled u64, signed card
 	tombs    map[identity.ID]tombstone
 }
 
@@ -138,7 +138,7 @@ func (s *store) read(tx *bbolt.Tx) error {
 	s.last.everPeer = meta.Get(keyEverPeer) != nil
 	err := tx.Bucket(bucketCards).ForEach(func(k, v []byte) error {
 		id, err := identity.ParseID(string(k))
-		if err != nil || len(v) < 2 {
+		if err != nil || len(v) < 8 {
 			return errors.New("a card's entry is cut short")
 		}
 		s.last.cards[id] = append([]byte(nil), v...)

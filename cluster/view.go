@@ -32,7 +32,7 @@ func (m *Membership) WaitReady(ctx context.Context) error {
 		alone := m.joining && m.seeds == 0 && !m.everPeer
 		m.mu.Unlock()
 		settle := m.timing.settle
-		if e := m.roster.entries[m.self]; !e.enrolled {
+		if e := m.roster.entries[m.self]; e.enrolled == 0 {
 			settle *= 15 // it may come to count yet, once it has sessions with enough of the others
 		}
 		wait := settle - age
@@ -86,7 +86,7 @@ func (m *Membership) publishLocked() {
 	}
 	for _, e := range sorted {
 		self := e.card.ID == m.self
-		if !self && (e.enrolled || e.alive) {
+		if !self && (e.enrolled > 0 || e.alive) {
 			v.EverPeer = true
 			if e.alive {
 				m.restored = false
@@ -94,7 +94,7 @@ func (m *Membership) publishLocked() {
 		}
 		shown := Member{Card: e.card, State: e.state, Since: e.since, RTT: e.rtt, Reason: e.reason, Description: e.description, Self: self}
 		switch {
-		case e.enrolled, e.card.Leaving:
+		case e.enrolled > 0, e.card.Leaving:
 		case e.alive && m.roster.synced:
 			shown.State, shown.Reason = Refused, reasonWaiting
 		case self: // joining: there is no roster yet to count in
