@@ -35,10 +35,7 @@ func (m *Membership) describe(conn net.Conn) {
 	b := binary.BigEndian.AppendUint32(make([]byte, 0, 4+len(m.cfg.Description)), uint32(len(m.cfg.Description)))
 	if _, err := conn.Write(append(b, m.cfg.Description...)); err != nil {
 		m.log.Debug("description not sent", "error", err)
-		return
 	}
-	// The reader closes first: a close from here could overtake what is still queued.
-	io.Copy(io.Discard, io.LimitReader(conn, 1))
 }
 
 // fetchDescription fetches a member's description and keeps it with the sequence of the card known before.

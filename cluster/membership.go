@@ -255,6 +255,11 @@ func (m *Membership) Ask(ctx context.Context, id identity.ID, ask, dst []byte) (
 	return m.sessions.Ask(ctx, id, ask, dst)
 }
 
+// AskAsync puts a question to a member and returns at once (see session.Manager.AskAsync).
+func (m *Membership) AskAsync(id identity.ID, ask []byte, done session.Asker) (session.Ticket, error) {
+	return m.sessions.AskAsync(id, ask, done)
+}
+
 // Sessions returns the peers with a live session, sorted by id.
 func (m *Membership) Sessions() []session.Peer { return m.sessions.Peers() }
 

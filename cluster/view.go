@@ -80,14 +80,13 @@ func (m *Membership) publishLocked() {
 	m.roster.refresh(now, m.timing.grace)
 	sorted := m.roster.sorted()
 	v := &View{
-		Members:  make([]Member, 0, len(sorted)+len(m.roster.refused)),
-		Digest:   digest(sorted),
-		EverPeer: m.everPeer,
+		Members: make([]Member, 0, len(sorted)+len(m.roster.refused)),
+		Digest:  digest(sorted),
 	}
 	for _, e := range sorted {
 		self := e.card.ID == m.self
 		if !self && (e.enrolled > 0 || e.alive) {
-			v.EverPeer = true
+			m.everPeer = true
 			if e.alive {
 				m.restored = false
 			}
@@ -108,10 +107,7 @@ func (m *Membership) publishLocked() {
 			v.Members = insertMember(v.Members, Member{Card: f.card, State: Refused, Since: f.at, Reason: f.reason})
 		}
 	}
-	if m.seeds > 0 {
-		v.EverPeer = true
-	}
-	m.everPeer = v.EverPeer
+	v.EverPeer = m.everPeer || m.seeds > 0
 	v.Joined, v.Restored = m.joinedLocked(), m.restored
 	old := m.view.Load()
 	if old != nil && sameView(old, v) {
