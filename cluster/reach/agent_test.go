@@ -54,16 +54,20 @@ func (a *fakeAgent) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.Method == http.MethodGet && r.URL.Path == "/api/endpoints" && a.new:
 		list := []any{}
 		for _, tun := range a.tunnels {
-			list = append(list, map[string]any{"name": "command_line", "url": tun.URL, "pooling_enabled": false,
-				"upstream": map[string]any{"url": tun.Upstream, "protocol": "http1"}})
+			list = append(list, map[string]any{
+				"name": "command_line", "url": tun.URL, "pooling_enabled": false,
+				"upstream": map[string]any{"url": tun.Upstream, "protocol": "http1"},
+			})
 		}
 		answer["endpoints"] = list
 	case r.Method == http.MethodGet && r.URL.Path == "/api/tunnels" && a.old:
 		list := []any{}
 		for _, tun := range a.tunnels {
 			proto, _, _ := strings.Cut(tun.URL, ":")
-			list = append(list, map[string]any{"name": "command_line", "public_url": tun.URL, "proto": proto,
-				"config": map[string]any{"addr": tun.Upstream, "inspect": true}})
+			list = append(list, map[string]any{
+				"name": "command_line", "public_url": tun.URL, "proto": proto,
+				"config": map[string]any{"addr": tun.Upstream, "inspect": true},
+			})
 		}
 		answer["tunnels"] = list
 	default:

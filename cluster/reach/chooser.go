@@ -106,6 +106,22 @@ func (c *Chooser) Renew(s Source) {
 	}
 }
 
+// SetTunnel takes the states of a Tunnel (TunnelConfig.OnState). A connection that broke
+// takes the URL back, so that the hold begins; one that was mended in time renews it.
+func (c *Chooser) SetTunnel(s TunnelState) error {
+	if !s.Up {
+		return c.Set(FromTunnel, "")
+	}
+	before, _ := c.Current()
+	if err := c.Set(FromTunnel, s.URL); err != nil {
+		return err
+	}
+	if after, _ := c.Current(); after.Turn == before.Turn {
+		c.Renew(FromTunnel)
+	}
+	return nil
+}
+
 // decide takes the first source with a URL. The caller holds mu. late: the hold is over.
 func (c *Chooser) decide(late bool) {
 	best := FromNothing

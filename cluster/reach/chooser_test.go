@@ -116,9 +116,9 @@ func TestChooserHoldsAURLWhoseSourceEnded(t *testing.T) {
 		}
 
 		must(t, c.Set(FromAgent, "")) // ngrok ends
-		time.Sleep(5*time.Second - 1)
+		time.Sleep(5*time.Second - time.Nanosecond)
 		wantChoice(t, c, FromAgent, agentURL2)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		wantChoice(t, c, FromRelay, relayURL)
 
@@ -143,6 +143,43 @@ func TestChooserHoldsAURLWhoseSourceEnded(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		synctest.Wait()
 		wantChoice(t, c, FromNothing, "")
+	})
+}
+
+func TestChooserFollowsATunnel(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := NewChooser(5 * time.Second)
+		defer c.Close()
+		must(t, c.Set(FromRelay, relayURL))
+		must(t, c.SetTunnel(TunnelState{Err: errors.New("no network")}))
+		wantChoice(t, c, FromRelay, relayURL)
+		must(t, c.SetTunnel(TunnelState{URL: sdkURL, Up: true}))
+		turn := wantChoice(t, c, FromTunnel, sdkURL).Turn
+
+		must(t, c.SetTunnel(TunnelState{URL: sdkURL, Err: errors.New("broken")}))
+		time.Sleep(2 * time.Second)
+		must(t, c.SetTunnel(TunnelState{URL: sdkURL, Up: true})) // mended in time: the same URL, told again
+		if got := wantChoice(t, c, FromTunnel, sdkURL); got.Turn != turn+1 {
+			t.Errorf("turn %d after %d", got.Turn, turn)
+		}
+
+		must(t, c.SetTunnel(TunnelState{URL: sdkURL, Err: errors.New("broken")}))
+		time.Sleep(6 * time.Second)
+		turn = wantChoice(t, c, FromRelay, relayURL).Turn
+		must(t, c.SetTunnel(TunnelState{URL: sdkURL, Up: true})) // mended late: one change, told once
+		if got := wantChoice(t, c, FromTunnel, sdkURL); got.Turn != turn+1 {
+			t.Errorf("turn %d after %d", got.Turn, turn)
+		}
+
+		must(t, c.Set(FromAgent, agentURL))
+		turn = wantChoice(t, c, FromAgent, agentURL).Turn
+		must(t, c.SetTunnel(TunnelState{URL: sdkURL, Up: true})) // not in use: nobody's business
+		if got := wantChoice(t, c, FromAgent, agentURL); got.Turn != turn {
+			t.Errorf("turn %d after %d", got.Turn, turn)
+		}
+		if err := c.SetTunnel(TunnelState{URL: "tcp://0.tcp.ngrok.io:1", Up: true}); !errors.Is(err, identity.ErrURL) {
+			t.Errorf("a URL that is none: %v", err)
+		}
 	})
 }
 

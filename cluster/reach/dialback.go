@@ -41,6 +41,9 @@ var (
 	ErrDialBack   = errors.New("reach: malformed dial-back")
 )
 
+// maxAskers is more than there are members: beyond it somebody makes up one id after another.
+const maxAskers = 1024
+
 // DialBackTimeout bounds a whole dial-back, on either side.
 const DialBackTimeout = 8 * time.Second
 
@@ -113,9 +116,10 @@ type Dialer struct {
 	cfg DialerConfig
 	log *slog.Logger
 
-	mu   sync.Mutex // guards all below
-	busy int
-	last map[identity.ID]time.Time // when a peer's last dial began; pruned as it grows
+	mu     sync.Mutex // guards all below
+	busy   int
+	last   map[identity.ID]time.Time // when a peer's last dial began
+	pruned time.Time                 // when entries of no use any more were last taken out
 }
 
 // NewDialer returns a dialer that has dialled nobody yet.
@@ -196,15 +200,16 @@ func (d *Dialer) begin(peer identity.ID, now time.Time) bool {
 	if last, ok := d.last[peer]; d.busy >= d.cfg.AtOnce || ok && now.Sub(last) < d.cfg.Every {
 		return false
 	}
-	if len(d.last) >= 256 {
+	if now.Sub(d.pruned) >= d.cfg.Every { // seldom, so that asking costs no walk each time
+		d.pruned = now
 		for id, t := range d.last {
 			if now.Sub(t) >= d.cfg.Every {
 				delete(d.last, id)
 			}
 		}
-		if len(d.last) >= 1024 { // more than there are members: new ids made up one after another
-			return false
-		}
+	}
+	if len(d.last) >= maxAskers {
+		return false
 	}
 	d.last[peer] = now
 	d.busy++

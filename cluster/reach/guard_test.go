@@ -356,6 +356,23 @@ func TestTrustTravelsInTheContext(t *testing.T) {
 		t.Fatalf("typed: %v", err)
 	}
 	c.Close()
+
+	srv := httptest.NewServer(http.NotFoundHandler())
+	defer srv.Close()
+	for trust, want := range map[Trust]bool{Typed: true, Told: false} { // as a session dials: one transport for both
+		transport := &http.Transport{DialContext: p.Dial, DisableKeepAlives: true}
+		req, err := http.NewRequestWithContext(WithTrust(t.Context(), trust), http.MethodGet, srv.URL, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := (&http.Client{Transport: transport}).Do(req)
+		if err == nil {
+			resp.Body.Close()
+		}
+		if (err == nil) != want || !want && !errors.Is(err, ErrBlocked) {
+			t.Errorf("%v through HTTP: %v", trust, err)
+		}
+	}
 }
 
 func TestTransportTakesNeitherProxyNorRedirect(t *testing.T) {

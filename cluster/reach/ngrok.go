@@ -1,12 +1,14 @@
 package reach
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"regexp"
 	"strings"
+	"time"
 
 	"golang.ngrok.com/ngrok/v2"
 )
@@ -96,12 +98,19 @@ type ngrokEndpoint struct {
 // URL returns the public URL, which an endpoint of ngrok keeps through reconnects.
 func (e *ngrokEndpoint) URL() string { return e.url }
 
-// Close gives the endpoint back and ends the connection to ngrok.
+// Close gives the endpoint back and ends the connection to ngrok. Giving it back asks
+// the service, which may be out of reach; the SDK has no limit for that, so it gets one here.
 func (e *ngrokEndpoint) Close() error {
-	err := e.EndpointListener.Close()
-	if derr := e.agent.Disconnect(); err == nil {
-		err = derr
+	given := make(chan error, 1)
+	go func() { given <- e.EndpointListener.Close() }()
+	var err error
+	limit := time.NewTimer(2 * time.Second)
+	defer limit.Stop()
+	select {
+	case err = <-given:
+	case <-limit.C:
 	}
+	err = cmp.Or(err, e.agent.Disconnect()) // which also ends the asking
 	e.cancel(nil)
 	return err
 }

@@ -190,8 +190,7 @@ func (t *Tunnel) serve(ctx context.Context) (bool, error) {
 			}
 			t.cfg.OnState(state)
 		case <-ctx.Done():
-			closeEndpoint()
-			<-ended
+			closeEndpoint() // accept ends with it, at once or when the service's answer is given up
 			return true, ctx.Err()
 		}
 	}
