@@ -1,0 +1,36 @@
+package ml_test
+
+import (
+	"fmt"
+	"testing"
+
+	"caucus/ml"
+)
+
+func TestPredictAllocatesNothingOnceWarm(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector drops items of pools")
+	}
+	large := random(t, 1, 120, 80, 20, 9) // beyond what fits on the stack
+	for name, d := range map[string]*ml.Dataset{"iris": ml.Iris(), "80 features, 20 classes": large} {
+		for _, o := range everyKind {
+			if o.Kind == ml.KNN && d == large {
+				o.K = 20
+			}
+			m := fit(t, d, o)
+			for _, probs := range [][]float64{nil, make([]float64, len(d.Task.Labels))} {
+				t.Run(fmt.Sprint(name, "/", named(o), "/", probs != nil), func(t *testing.T) {
+					i := 0
+					if n := testing.AllocsPerRun(300, func() {
+						if _, err := m.Predict(d.Row(i%d.Len()), probs); err != nil {
+							t.Fatal(err)
+						}
+						i++
+					}); n != 0 {
+						t.Errorf("%v allocations a row", n)
+					}
+				})
+			}
+		}
+	}
+}
