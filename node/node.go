@@ -1,35 +1,210 @@
 // Package node wires one node together: its model, its membership, its HTTP
 // interface and the consensus round.
+//
+// Life of a node: New fits the model, opens the state folder and binds the listener.
+// Run serves HTTP, joins the cluster and returns when its context ends, having left the
+// cluster, finished the rounds under way, stopped HTTP and closed the sessions, in that
+// order. The addresses and their replies are those of package node/api.
+//
+// A round of /consensus asks every member of the roster that has this node's task, on the
+// sessions that the cluster keeps, and this node's own model in place. n, the number of
+// the invited, is fixed when it begins; who has failed counts in it although nobody calls
+// it. See Package node/consensus for how votes are counted.
 package node
 
 import (
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
 
+	"caucus/cluster"
 	"caucus/cluster/identity"
+	"caucus/ml"
+	"caucus/node/api"
 )
 
 // Node is one process's node: one model, one membership, one HTTP server.
-type Node struct{}
+type Node struct {
+	cfg        Config
+	id         identity.ID
+	log        *slog.Logger
+	local      *local
+	evaluation *ml.Evaluation
+	info       *api.Info
+	listener   net.Listener
+	cluster    *cluster.Membership
+	engine     *engine
+	api        *api.API
+	server     *http.Server
+
+	ready    chan struct{} // closed once this node answers /consensus
+	settled  atomic.Bool   // the same, to look at without a channel
+	started  atomic.Bool   // Run was called
+	cleanups []cleanup     // in the order in which things were opened
+	closed   atomic.Bool
+}
+
+type cleanup struct {
+	what string
+	do   func() error
+}
 
 // New fits the model, opens the state folder and binds the listener. On failure it
-// leaves nothing open.
-func New(ctx context.Context, cfg Config) (*Node, error) {
-	return nil, errors.New("node: not built yet")
+// leaves nothing open. A node that is never run must be closed.
+func New(ctx context.Context, cfg Config) (n *Node, err error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("node: %w", err)
+	}
+	cfg.setDefaults()
+	n = &Node{cfg: cfg, log: cfg.Log.With("node", cfg.Name), ready: make(chan struct{})}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, n.drain())
+			n = nil
+		}
+	}()
+
+	// The listener first: a taken port is said before a long fit, not after it.
+	if n.listener, err = listen(ctx, cfg.Listen, cfg.NextPort, n.log); err != nil {
+		return n, err
+	}
+	n.onClose("the listener", func() error { return ignore(n.listener.Close(), net.ErrClosed) })
+
+	if err = n.fit(ctx); err != nil {
+		return n, err
+	}
+	key, err := n.key()
+	if err != nil {
+		return n, err
+	}
+	n.id = key.ID()
+	if err = n.join(key); err != nil {
+		return n, err
+	}
+	n.onClose("the cluster", n.cluster.Shutdown)
+
+	n.info = &api.Info{
+		ID: string(n.id), Name: cfg.Name, Model: string(n.local.model.Kind()), Version: cfg.Version,
+		Features: n.local.task.Features, Labels: n.local.task.Labels, Probabilistic: n.local.probs, Deadline: cfg.Deadline,
+	}
+	n.engine.cluster, n.engine.courier, n.engine.self = n.cluster, courierOf(n.cluster, func() (context.Context, context.CancelFunc) { return context.WithTimeout(context.Background(), cfg.PeerTimeout) }), n.id
+	n.onClose("the rounds", func() error { n.engine.history.clear(); return nil })
+
+	if n.api, err = api.New(n.apiConfig()); err != nil {
+		return n, fmt.Errorf("node: %w", err)
+	}
+	n.server = n.api.Server()
+	n.onClose("the HTTP server", n.server.Close)
+	return n, nil
+}
+
+func (n *Node) onClose(what string, do func() error) {
+	n.cleanups = append(n.cleanups, cleanup{what, do})
+}
+
+// drain undoes what New has done, last things first.
+func (n *Node) drain() error {
+	if !n.closed.CompareAndSwap(false, true) {
+		return nil
+	}
+	var errs []error
+	for i := len(n.cleanups) - 1; i >= 0; i-- {
+		if err := n.cleanups[i].do(); err != nil {
+			errs = append(errs, fmt.Errorf("close %s: %w", n.cleanups[i].what, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func ignore(err, expected error) error {
+	if errors.Is(err, expected) {
+		return nil
+	}
+	return err
+}
+
+// key reads the node's identity, or makes one up that lasts as long as the process.
+func (n *Node) key() (*identity.Key, error) {
+	if n.cfg.StateDir == "" {
+		return identity.Generate()
+	}
+	return identity.LoadOrCreate(n.cfg.StateDir)
+}
+
+// join makes the membership, which talks to nobody before Run.
+func (n *Node) join(key *identity.Key) error {
+	task := n.local.task
+	about, err := description{
+		Task: task, Params: n.local.model.Params(), Evaluation: n.evaluation, Version: n.cfg.Version,
+	}.encode()
+	if err != nil {
+		return err
+	}
+	n.engine = n.newEngine()
+	var tokens []identity.Token
+	if n.cfg.Token != nil {
+		tokens = append(tokens, *n.cfg.Token)
+	}
+	n.cluster, err = cluster.New(cluster.Config{
+		Key: key, Name: n.cfg.Name, Model: string(n.local.model.Kind()), Fingerprint: n.local.model.Fingerprint(),
+		Task: n.local.digest, Description: about, URL: n.cfg.PublicURL, ListenPort: n.port(), Tokens: tokens,
+		StateDir: n.cfg.StateDir, NewCluster: n.cfg.NewCluster, Profile: n.cfg.Profile,
+		Responder:   &responder{local: n.local, log: n.log.With("component", "responder")},
+		ForgetAfter: n.cfg.ForgetAfter, TimeScale: n.cfg.TimeScale, NoRejoin: n.cfg.NoRejoin,
+		DialContext: n.cfg.Dial, OnBroadcast: n.engine.heard, Log: n.log,
+	})
+	return err
+}
+
+func (n *Node) newEngine() *engine {
+	invites := make([]string, len(n.cfg.Join))
+	for i, inv := range n.cfg.Join {
+		invites[i] = inv.Address
+	}
+	return &engine{
+		local: n.local, quorum: n.cfg.Quorum, invites: strings.Join(invites, ", "),
+		times:   times{peer: n.cfg.PeerTimeout, deadline: n.cfg.Deadline, linger: n.cfg.Linger},
+		metrics: newMetrics(n.cfg.Version, func() *cluster.View { return n.cluster.View() }),
+		history: newHistory(), log: n.log.With("component", "round"), now: time.Now,
+	}
+}
+
+func (n *Node) apiConfig() api.Config {
+	cfg := api.Config{Node: n, Gossip: n.cluster.Handler(), Registry: n.engine.metrics.registry, Log: n.log.With("component", "http")}
+	if n.cfg.Token != nil {
+		cfg.Bearer = n.cfg.Token.Bearer()
+	}
+	if u, err := url.Parse(n.cfg.PublicURL); err == nil && u.Hostname() != "" {
+		cfg.Hosts = append(cfg.Hosts, u.Hostname())
+	}
+	return cfg
+}
+
+func (n *Node) port() int {
+	_, port, _ := net.SplitHostPort(n.listener.Addr().String())
+	p, _ := strconv.Atoi(port)
+	return p
 }
 
 // Addr returns the bound host:port.
-func (n *Node) Addr() string { return "" }
+func (n *Node) Addr() string { return n.listener.Addr().String() }
 
 // ID returns the node's id.
-func (n *Node) ID() identity.ID { return "" }
+func (n *Node) ID() identity.ID { return n.id }
 
 // Name returns the node's name.
-func (n *Node) Name() string { return "" }
+func (n *Node) Name() string { return n.cfg.Name }
 
-// Ready returns a channel that is closed once the node answers /consensus.
-func (n *Node) Ready() <-chan struct{} { return nil }
+// Cluster returns the node's membership, for tests and for the commands that print a join line.
+func (n *Node) Cluster() *cluster.Membership { return n.cluster }
 
-// Run serves until ctx ends, then leaves, drains and closes, in this order: leave the
-// cluster, finish the rounds under way, stop HTTP, close the sessions.
-func (n *Node) Run(ctx context.Context) error { return nil }
+// Evaluation returns how the model did on rows that it was not fitted on, or nil.
+func (n *Node) Evaluation() *ml.Evaluation { return n.evaluation }

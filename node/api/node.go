@@ -22,8 +22,8 @@ type Node interface {
 	Rounds(limit int) []RoundSummary
 	// Round returns one recent round, or false if it is not, or no longer, known.
 	Round(id string) (*RoundReply, bool)
-	// Ready returns nil and why, as a *Problem, until the node answers /consensus.
-	Ready() (*ReadyReply, error)
+	// Readiness returns nil and why, as a *Problem, until the node answers /consensus.
+	Readiness() (*ReadyReply, error)
 	// Forget takes failed members out of the roster, those named by name or id, or all.
 	Forget(ctx context.Context, names []string, failed bool) ([]string, error)
 }

@@ -19,7 +19,7 @@ func (a *API) readyz(*gin.Context) (any, error) {
 	if a.closing.Load() {
 		return nil, NewProblem(ShuttingDown, "this node is shutting down")
 	}
-	return a.node.Ready()
+	return a.node.Readiness()
 }
 
 func (a *API) card(*gin.Context) (any, error) { return a.node.Card(), nil }

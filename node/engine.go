@@ -1,0 +1,161 @@
+package node
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"caucus/cluster"
+	"caucus/cluster/identity"
+	"caucus/node/api"
+	"caucus/node/consensus"
+)
+
+// directory is what the engine needs of the cluster.
+type directory interface {
+	// View returns the current snapshot; the same one while nothing changes.
+	View() *cluster.View
+	// Broadcast spreads a message, best effort.
+	Broadcast(msg []byte) error
+}
+
+// courier carries questions to peers.
+type courier interface {
+	// Send queues the question, which it copies, and returns at once. Unless it returns an
+	// error, a.Answered is called at most once, on a goroutine of the courier's.
+	Send(id identity.ID, question []byte, a *ask) error
+	// Recall forgets a question that was sent. It reports true if a.Answered was not
+	// called and never will be.
+	Recall(a *ask) bool
+}
+
+// engine plays rounds: it asks the invited, counts their votes and decides when to stop
+// waiting.
+type engine struct {
+	cluster directory
+	courier courier
+	local   *local
+	self    identity.ID
+	times   times
+	quorum  int // wanted at least, by the node's own configuration
+	invites string
+	metrics *metrics
+	healths healths
+	history *history
+	log     *slog.Logger
+	now     func() time.Time
+
+	invited  atomic.Pointer[invited]
+	rounds   sync.Pool // *round
+	underWay atomic.Int64
+	spread   spreader
+}
+
+type times struct {
+	peer, deadline, linger time.Duration
+}
+
+// Consensus plays one round. It implements api.Node's method of that name.
+func (e *engine) Consensus(_ context.Context, q *api.Question) (api.Round, error) {
+	inv := e.invitedOf()
+	if err := e.open(inv); err != nil {
+		return nil, err
+	}
+	if len(q.Models) > 0 {
+		var err error
+		if inv, err = inv.ofModels(q.Models, e.local.task.Labels); err != nil {
+			return nil, err
+		}
+	}
+	e.underWay.Add(1)
+	defer e.underWay.Add(-1)
+	r, _ := e.rounds.Get().(*round)
+	if r == nil {
+		r = newRound(e)
+	}
+	if err := r.begin(inv, q); err != nil {
+		return nil, err
+	}
+	r.askPeers()
+	r.askSelf()
+	if r.batch {
+		r.waitBatch()
+	} else {
+		r.wait()
+	}
+	err := r.finish()
+	if err != nil {
+		r.Release()
+		return nil, err
+	}
+	return r, nil
+}
+
+// open refuses rounds while this node does not know whom to invite.
+func (e *engine) open(inv *invited) error {
+	v := inv.view
+	if !v.Joined {
+		whom := "the others"
+		if e.invites != "" {
+			whom = e.invites
+		}
+		return api.Problemf(api.Joining, "this node has not reached %s yet and goes on trying; wait, or check the address and whether that node runs", whom)
+	}
+	if inv.self < 0 {
+		reason := "the cluster has not let it in"
+		for i := range v.Members {
+			if m := &v.Members[i]; m.Self && m.Reason != "" {
+				reason = m.Reason
+			}
+		}
+		return api.Problemf(api.Joining, "this node does not vote yet: %s", reason)
+	}
+	return nil
+}
+
+// rule resolves the method asked for into one that can be counted by, and says why.
+func (e *engine) rule(q *api.Question, inv *invited) (rule consensus.Rule, method consensus.Method, reason string) {
+	method, err := consensus.ParseMethod(q.Method)
+	if err != nil {
+		method = consensus.Auto
+	}
+	rule = consensus.Rule{
+		Method: method, Classes: e.local.classes, Quorum: max(q.Quorum, e.quorum), Full: q.Full,
+		Minority: q.Minority, Alone: !inv.view.EverPeer, Linger: e.times.linger,
+	}
+	switch method {
+	case consensus.Auto:
+		rule.Method, reason = consensus.Majority, "no labels yet"
+	case consensus.Weighted:
+		rule.Method, reason = consensus.Majority, "no labels yet, so all weights are equal"
+	case consensus.EM:
+		rule.Method, reason = consensus.Majority, "this version cannot learn without labels"
+	default:
+		reason = "asked for"
+	}
+	return rule, method, reason
+}
+
+// limit is how long this question's peers have.
+func (e *engine) limit(q *api.Question) time.Duration {
+	limit := e.times.peer
+	// A batch may well take a slow model longer than one row, and wait=all asks for patience.
+	if q.Batch || q.Wait == api.WaitAll {
+		limit = e.times.deadline
+	}
+	if q.Timeout > 0 {
+		limit = min(limit, q.Timeout)
+	}
+	return limit
+}
+
+// note books what came of a question to a peer.
+func (e *engine) note(p *peer, o consensus.Outcome, elapsed time.Duration) {
+	p.metrics.count(o, elapsed)
+	if p.health.note(o, e.now()) {
+		e.log.Info("a peer failed several times in a row and is not asked for a while",
+			"peer", string(p.id), "name", p.name, "outcome", o.String())
+	}
+}

@@ -1,0 +1,111 @@
+package node
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+
+	"caucus/cluster/identity"
+	"caucus/cluster/session"
+	"caucus/node/consensus"
+)
+
+// responder answers the questions of peers by the local model alone: it never asks
+// anybody in turn, so that no loop can form.
+type responder struct {
+	local *local
+	log   *slog.Logger
+	calls sync.Pool // *responderCall
+}
+
+type responderCall struct {
+	q      session.Question
+	a      session.Answer
+	labels []int
+	probs  []float64
+}
+
+// answerWithin bounds an answer that nobody waits for any more.
+const answerWithin = time.Minute
+
+// Quick implements session.Responder.
+func (p *responder) Quick(ask []byte) bool {
+	// The rows are nearly all of a question, eight bytes a value.
+	rows := len(ask)/(8*p.local.columns) + 1
+	return p.local.quick(rows)
+}
+
+// Answer implements session.Responder.
+func (p *responder) Answer(ctx context.Context, peer identity.ID, ask, dst []byte) []byte {
+	c, _ := p.calls.Get().(*responderCall)
+	if c == nil {
+		c = new(responderCall)
+	}
+	start := time.Now()
+	c.a.Classes, c.a.Labels, c.a.Probabilities, c.a.Signature = p.local.classes, c.a.Labels[:0], c.a.Probabilities[:0], nil
+	outcome, reason := p.vote(ctx, c, ask)
+	if outcome != consensus.OK {
+		c.a.Labels, c.a.Probabilities = c.a.Labels[:0], c.a.Probabilities[:0]
+	}
+	c.a.Outcome, c.a.Reason = byte(outcome), reason
+	elapsed := time.Since(start)
+	c.a.Micros = uint32(min(elapsed.Microseconds(), 1<<31))
+	dst = c.a.Append(dst)
+	if p.log.Enabled(ctx, slog.LevelDebug) {
+		p.log.LogAttrs(ctx, slog.LevelDebug, "voted",
+			slog.String("request_id", clean(c.q.RequestID)), slog.String("round", ulid.ULID(c.q.Round).String()),
+			slog.String("peer", string(peer)), slog.Int("rows", len(c.labels)),
+			slog.String("outcome", outcome.String()), slog.Duration("elapsed", elapsed))
+	}
+	if cap(c.q.Rows) <= keepRows {
+		p.calls.Put(c)
+	}
+	return dst
+}
+
+func (p *responder) vote(ctx context.Context, c *responderCall, ask []byte) (consensus.Outcome, string) {
+	l := p.local
+	c.labels = c.labels[:0]
+	if err := c.q.Decode(ask); err != nil {
+		return consensus.BadSchema, "the question cannot be read; is that node of another version?"
+	}
+	if c.q.Task != l.digest {
+		return consensus.BadSchema, fmt.Sprintf("the question is for task %s, this node has %s (%s)",
+			hex.EncodeToString(c.q.Task[:4]), hex.EncodeToString(l.digest[:4]), clean(l.task.Name))
+	}
+	n := len(c.q.Rows) / l.columns
+	if c.q.Columns != l.columns || n == 0 || n*l.columns != len(c.q.Rows) {
+		return consensus.BadSchema, fmt.Sprintf("the question has rows of %d features, this node's task has %d", c.q.Columns, l.columns)
+	}
+	c.labels = slices.Grow(c.labels, n)[:n]
+	c.probs = c.probs[:0]
+	if l.probs {
+		c.probs = slices.Grow(c.probs, n*l.classes)[:n*l.classes]
+	}
+	ctx, cancel := p.bound(ctx, n)
+	defer cancel()
+	if err := l.predict(ctx, c.q.Rows, c.labels, c.probs); err != nil {
+		return modelFailure(err)
+	}
+	for _, y := range c.labels {
+		c.a.Labels = append(c.a.Labels, uint16(y))
+	}
+	c.a.Probabilities = appendMillionths(c.a.Probabilities, c.probs)
+	return consensus.OK, ""
+}
+
+func noCancel() {}
+
+// bound gives a slow model a deadline; a quick one needs none.
+func (p *responder) bound(ctx context.Context, rows int) (context.Context, context.CancelFunc) {
+	if p.local.quick(rows) {
+		return ctx, noCancel
+	}
+	return context.WithTimeout(ctx, answerWithin)
+}
