@@ -65,3 +65,39 @@ func BenchmarkTally(b *testing.B) {
 		}
 	}
 }
+
+func BenchmarkLearn(b *testing.B) {
+	for _, rows := range []int{30, 1000} {
+		c := crowd{random: newRandom(1), classes: 3, skills: []float64{.9, .9, .8, .7, .6}}
+		peers := c.peers()
+		var records []Record
+		for row := range rows {
+			truth, said := c.labels()
+			records = append(records, record(row, truth, peers, said))
+		}
+		b.Run(fmt.Sprint(rows), func(b *testing.B) {
+			for b.Loop() {
+				if _, err := Learn(3, peers, records); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkFitEM(b *testing.B) {
+	c := crowd{random: newRandom(1), classes: 10, skills: []float64{.9, .9, .8, .7, .6}}
+	_, columns := c.batch(10_000, 0)
+	for b.Loop() {
+		if _, err := FitEM(10, columns); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkLn(b *testing.B) {
+	x := 1.25
+	for b.Loop() {
+		x = 1 + ln(x+1)
+	}
+}

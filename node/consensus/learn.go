@@ -91,8 +91,7 @@ type learner struct {
 	hedge   *hedge
 	count   Counter
 	invited []Member // as the counter wants them
-	result  Result
-	did     []int8 // by expert
+	did     []int8   // by expert
 }
 
 func newLearner(classes int, peers []Peer) *learner {

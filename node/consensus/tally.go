@@ -231,7 +231,10 @@ func entropy(sums []int64, total int64) float64 {
 			h -= float64(p * ln(p))
 		}
 	}
-	return max(0, min(1, ToMillionths(h/ln(float64(len(sums)))).Float()))
+	if h <= 0 {
+		return 0
+	}
+	return min(1, ToMillionths(h/ln(float64(len(sums)))).Float())
 }
 
 // effective returns (sum w)^2 / sum w^2 over the voices that were counted. In a majority
