@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -47,7 +49,8 @@ func (a *app) showMembers(r *api.MembersReply) {
 	}
 	t := &table{head: []string{"", "NAME", "MODEL", "STATE", "SINCE", "RTT", "ACCURACY", "URL", "NOTE"}}
 	voters := 0
-	for _, m := range r.Members {
+	members := slices.SortedStableFunc(slices.Values(r.Members), func(a, b api.Member) int { return strings.Compare(a.Name, b.Name) })
+	for _, m := range members {
 		if m.Voter {
 			voters++
 		}

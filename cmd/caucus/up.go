@@ -119,7 +119,7 @@ func (a *app) startTrio(ctx context.Context, s configs.Settings, wanted []int) (
 		cfg.Listen = net.JoinHostPort("127.0.0.1", strconv.Itoa(ports[i]))
 		cfg.NextPort = true
 		cfg.Version = thisBuild().Version
-		cfg.Log = s.Log.Logger(a.err).With("node", cfg.Name)
+		cfg.Log = s.Log.Logger(a.err)
 		if s.Node.StateDir != "" {
 			cfg.StateDir = filepath.Join(s.Node.StateDir, cfg.Name)
 		}
@@ -204,25 +204,36 @@ func (a *app) present(ctx context.Context, t *trio, s configs.Settings, started 
 func (t *trio) whole(ctx context.Context, clients []*api.Client) error {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	for _, c := range clients {
+	for i, c := range clients {
+		if err := wait(ctx, t, t.nodes[i].Ready()); err != nil {
+			return err
+		}
 		for {
 			if r, err := c.Ready(ctx); err == nil && r.Members >= len(clients) {
 				break
 			}
-			select {
-			case <-tick.C:
-			case err := <-t.ended:
-				t.ended <- err // stop counts it again
-				if err == nil {
-					err = errors.New("a node ended before it was ready")
-				}
+			if err := wait(ctx, t, tick.C); err != nil {
 				return err
-			case <-ctx.Done():
-				return context.Cause(ctx)
 			}
 		}
 	}
 	return nil
+}
+
+// wait waits for a channel, unless a node ends by itself or ctx ends before.
+func wait[T any](ctx context.Context, t *trio, c <-chan T) error {
+	select {
+	case <-c:
+		return nil
+	case err := <-t.ended:
+		t.ended <- err // stop counts it again
+		if err == nil {
+			err = errors.New("a node ended before it was ready")
+		}
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // exampleRow is the first row of the data: for Iris, a setosa.

@@ -3,113 +3,19 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"os/exec"
 	"regexp"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"caucus/node/api"
 )
-
-// process is a caucus of its own, as a person starts it.
-type process struct {
-	t      *testing.T
-	cmd    *exec.Cmd
-	lines  chan string // of standard output
-	stderr *buffer
-}
-
-// buffer is a bytes.Buffer that may be read while it is written.
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
-
-// start runs caucus until the test ends.
-func start(t *testing.T, args ...string) *process {
-	t.Helper()
-	p := &process{t: t, cmd: exec.Command("caucus", args...), lines: make(chan string, 1000), stderr: &buffer{}}
-	home := t.TempDir()
-	p.cmd.Env = append(p.cmd.Environ(), "HOME="+home, "XDG_STATE_HOME=", "CAUCUS_TOKEN=", "CAUCUS_NODE=", "CAUCUS_CONFIG=")
-	p.cmd.Stderr = p.stderr
-	out, err := p.cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		defer close(p.lines)
-		for s := bufio.NewScanner(out); s.Scan(); {
-			p.lines <- s.Text()
-		}
-	}()
-	t.Cleanup(func() {
-		if p.cmd.ProcessState == nil {
-			_ = p.cmd.Process.Kill()
-			_ = p.cmd.Wait()
-		}
-	})
-	return p
-}
-
-// until returns what was printed up to the first line that has s in it.
-func (p *process) until(s string) string {
-	p.t.Helper()
-	var printed strings.Builder
-	timeout := time.After(60 * time.Second)
-	for {
-		select {
-		case l, ok := <-p.lines:
-			if !ok {
-				p.t.Fatalf("ended before printing %q\n%s\n%s", s, printed.String(), p.stderr)
-			}
-			printed.WriteString(l + "\n")
-			if strings.Contains(l, s) {
-				return printed.String()
-			}
-		case <-timeout:
-			p.t.Fatalf("did not print %q\n%s\n%s", s, printed.String(), p.stderr)
-		}
-	}
-}
-
-// end sends a signal and returns the exit code and how long it took.
-func (p *process) end(sig syscall.Signal) (int, time.Duration) {
-	p.t.Helper()
-	began := time.Now()
-	if err := p.cmd.Process.Signal(sig); err != nil {
-		p.t.Fatal(err)
-	}
-	for range p.lines { // Wait wants the pipe read to its end
-	}
-	_ = p.cmd.Wait()
-	return p.cmd.ProcessState.ExitCode(), time.Since(began)
-}
 
 func TestUpShowsThreeNodesAnAnswerAndALineToPaste(t *testing.T) {
 	// Somebody holds the port that the forest wants, as AirPlay does on a Mac.
@@ -122,7 +28,7 @@ func TestUpShowsThreeNodesAnAnswerAndALineToPaste(t *testing.T) {
 
 	p := start(t, "up", "--ports", fmt.Sprintf("0,%d,0", taken))
 	printed := p.until("Ctrl-C")
-	for _, want := range []string{"Three nodes are up", "knn", "randforest", "svm", "3 of 3 say setosa", "caucus consensus"} {
+	for _, want := range []string{"Three nodes are up", "knn", "randforest", "svm", "all 3 say setosa", "caucus consensus"} {
 		if !strings.Contains(printed, want) {
 			t.Errorf("did not print %q\n%s", want, printed)
 		}
@@ -199,17 +105,4 @@ func trioForTest(t *testing.T) []string {
 		t.Fatalf("addresses in\n%s", printed)
 	}
 	return addresses
-}
-
-// caucus runs a command to its end.
-func caucus(t *testing.T, stdin string, args ...string) (code int, stdout, stderr string) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, "caucus", args...)
-	cmd.Stdin = strings.NewReader(stdin)
-	var out, errs bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errs
-	_ = cmd.Run()
-	return cmd.ProcessState.ExitCode(), out.String(), errs.String()
 }

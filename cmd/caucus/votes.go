@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"caucus/node/api"
@@ -10,6 +11,8 @@ import (
 
 // votesTable shows every vote: whose, what for, how sure, how long it took.
 func votesTable(votes []api.Vote, decided, indent string, s style) *table {
+	// Nodes list votes by id; people look for a name.
+	votes = slices.SortedStableFunc(slices.Values(votes), func(a, b api.Vote) int { return strings.Compare(a.Name, b.Name) })
 	t := &table{indent: indent, head: []string{"NODE", "MODEL", "VOTE", "SURE", "WEIGHT", "TIME", "NOTE"}}
 	names := tellApart(votes)
 	weighted := false

@@ -1,0 +1,184 @@
+//go:build unix
+
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+
+	"caucus/ml"
+)
+
+// TestCommandsAgainstThreeNodes asks real nodes in a process of their own.
+func TestCommandsAgainstThreeNodes(t *testing.T) {
+	nodes := trioForTest(t)
+	setosa := []string{"5.1", "3.5", "1.4", "0.2"}
+	data := irisFile(t)
+
+	tests := []struct {
+		name   string
+		stdin  string
+		args   []string
+		code   int
+		stdout []string // patterns
+		stderr []string
+	}{
+		{name: "consensus", args: append([]string{"consensus"}, setosa...),
+			stdout: []string{`^setosa +all 3 say setosa\n`, `(?m)^ +knn +knn +setosa`, `(?m)^ +randforest +randforest +setosa`, `(?m)^ +svm +svm +setosa`}},
+		{name: "consensus by name", args: []string{"consensus", "petal_width=0.2", "petal-length=1.4", "sepal_length=5.1", "sepal_width=3.5"},
+			stdout: []string{`^setosa`}},
+		{name: "consensus as one list", args: []string{"consensus", "5.1,3.5,1.4,0.2"}, stdout: []string{`^setosa`}},
+		{name: "consensus as JSON", args: append([]string{"consensus", "--json", "--wait", "all"}, setosa...),
+			stdout: []string{`^\{"prediction":0,"label":"setosa","status":"ok".*\}\n$`}},
+		{name: "consensus with too few features", args: []string{"consensus", "5.1"}, code: 1,
+			stderr: []string{`^caucus: .*4`}},
+		{name: "consensus by a wrong name", args: []string{"consensus", "colour=1"}, code: 2,
+			stderr: []string{`there is no feature "colour"; the features are sepal_length, sepal_width, petal_length and petal_width`, `(?m)^Try: caucus consensus sepal_length=`}},
+		{name: "consensus of more than there are", args: append([]string{"consensus", "--quorum", "9"}, setosa...), code: 3,
+			stderr: []string{`^`, `(?m)^Try: `}},
+		{name: "consensus of more than there are, as JSON", args: append([]string{"consensus", "--json", "--quorum", "9"}, setosa...), code: 3,
+			stdout: []string{`"type":"urn:caucus:problem:quorum-not-reached"`}},
+		{name: "consensus of a minority", args: append([]string{"consensus", "--minority", "--quorum", "9"}, setosa...),
+			stdout: []string{`^setosa`, `do not rely on it`}},
+		{name: "predict", args: append([]string{"predict"}, setosa...),
+			stdout: []string{`^setosa +says knn\n`, `(?m)^ +setosa +100 %`}},
+		{name: "predict as JSON", args: append([]string{"predict", "--json"}, setosa...),
+			stdout: []string{`^\{"prediction":0,.*\}\n$`}},
+		{name: "members", args: []string{"members"},
+			stdout: []string{`NAME +MODEL +STATE +SINCE`, `(?m)^\* +knn +knn +alive`, `(?m)^ +svm +svm +alive .* 9\d(\.\d)? %`},
+			stderr: []string{`3 members, 3 voters`}},
+		{name: "members as JSON", args: []string{"members", "--json"}, stdout: []string{`^\{"self":".*\}\n$`}},
+		{name: "healthcheck", args: []string{"healthcheck"}, stdout: []string{`^ready: knn, 3 members\n$`}},
+		{name: "invite to an open cluster", args: []string{"invite"},
+			stdout: []string{`^caucus serve --model tree --join "http://127.0.0.1:\d+"\n$`}, stderr: []string{`this machine only`, `no token`}},
+		{name: "forget when nobody failed", args: []string{"forget", "--failed"}, stderr: []string{`nobody was forgotten`}},
+		{name: "forget somebody who is not there", args: []string{"forget", "nobody"}, code: 1, stderr: []string{`nobody`}},
+		{name: "evaluate", args: []string{"evaluate", "--data", data},
+			stdout: []string{`^150 rows of iris.csv`, `(?m)^ +knn +knn +\d+ of 150 +9\d`, `(?m)^ +consensus .* of 150 +9\d`, `(?m)^ +setosa +50 +0 +0 +100 %$`}},
+		{name: "evaluate as JSON", args: []string{"evaluate", "--json", "--data", data},
+			stdout: []string{`^\{"data":.*"rows":150,"members":\[\{.*"answered":150.*"confusion":\[\[50,0,0\]`}},
+		{name: "evaluate without a file", args: []string{"evaluate", "--data", "/nowhere.csv"}, code: 1,
+			stderr: []string{`nowhere.csv`, `(?m)^Try: a CSV file with the columns sepal_length`}},
+		{name: "aggregate by discovery", args: []string{"aggregate"}, stdin: "5.1\n3.5\nx\n1.4\n0.2\n",
+			stdout: []string{`^Enter the value of feature 1 \(sepal_length\): \n`, `Invalid input\. Please enter a numerical value\.\n`, `\nConsensus Prediction: 0\n$`},
+			stderr: []string{`all 3 say setosa`}},
+		{name: "aggregate by discovery without answers", args: []string{"aggregate"}, code: 2, stderr: []string{`ended before feature 1`}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			code, stdout, stderr := caucus(t, tt.stdin, append(tt.args, "--node", nodes[0])...)
+			if code != tt.code {
+				t.Errorf("exit code %d, want %d", code, tt.code)
+			}
+			for _, p := range tt.stdout {
+				if !regexp.MustCompile(p).MatchString(stdout) {
+					t.Errorf("standard output does not match %q", p)
+				}
+			}
+			for _, p := range tt.stderr {
+				if !regexp.MustCompile(p).MatchString(stderr) {
+					t.Errorf("standard error does not match %q", p)
+				}
+			}
+			if strings.Contains(stdout+stderr, "\x1b") {
+				t.Error("colours off a terminal")
+			}
+			if t.Failed() {
+				t.Logf("standard output:\n%s\nstandard error:\n%s", stdout, stderr)
+			}
+		})
+	}
+
+	t.Run("the old prompt with the three URLs", func(t *testing.T) {
+		code, stdout, stderr := caucus(t, strings.Join(append(nodes, setosa...), "\n")+"\n", "aggregate")
+		if code != 0 || !strings.HasSuffix(stdout, "\nConsensus Prediction: 0\n") {
+			t.Errorf("exit code %d\n%s%s", code, stdout, stderr)
+		}
+	})
+
+	t.Run("a fourth node joins, and leaves with goodbye", func(t *testing.T) {
+		p := start(t, "serve", "--model", "tree", "--listen", "127.0.0.1:0", "--join", strings.TrimPrefix(nodes[0], "http://"))
+		address := p.untilSaid(`address +(http://\S+)`)[1]
+		p.untilSaid(`(?s)tree predicts iris: setosa, versicolor or virginica.*decision tree, right on 9.* of the \d+ rows kept back`)
+		waitForMember(t, nodes[1], "tree", "alive")
+		p.untilSaid("msg=ready")
+		if code, stdout, stderr := caucus(t, "", "healthcheck", "--node", address); code != 0 {
+			t.Errorf("healthcheck: %d %s%s", code, stdout, stderr)
+		}
+		if code, _ := p.end(syscall.SIGTERM); code != 0 {
+			t.Errorf("SIGTERM: exit code %d\n%s", code, p.stderr)
+		}
+		waitForMember(t, nodes[1], "tree", "left")
+	})
+}
+
+// waitForMember waits until a node lists a member in a state.
+func waitForMember(t *testing.T, node, name, state string) {
+	t.Helper()
+	for range 300 {
+		_, stdout, _ := caucus(t, "", "members", "--json", "--node", node)
+		var r struct {
+			Members []struct{ Name, State string }
+		}
+		if json.Unmarshal([]byte(stdout), &r) == nil {
+			for _, m := range r.Members {
+				if m.Name == name && m.State == state {
+					return
+				}
+			}
+		}
+	}
+	t.Fatalf("%s never listed %s as %s", node, name, state)
+}
+
+func TestATokenLetsInAndIsShownOnlyInTheInvite(t *testing.T) {
+	state := t.TempDir()
+	p := start(t, "serve", "--model", "knn", "--listen", "127.0.0.1:0", "--public-url", "https://ab12.example", "--state-dir", state, "--log-level", "debug")
+	line := p.untilSaid(`caucus serve --model svm --join "https://ab12\.example#([A-Za-z0-9_-]{43})"`)
+	token := line[1]
+	address := p.untilSaid(`address +(http://\S+)`)[1]
+	if n := strings.Count(p.stderr.String(), token); n != 1 {
+		t.Errorf("the token is shown %d times", n)
+	}
+	// invite finds address on the card and token in the state folder.
+	code, stdout, stderr := caucus(t, "", "invite", "--node", address, "--state-dir", state)
+	if code != 0 || strings.TrimSpace(stdout) != line[0] {
+		t.Errorf("invite: %d %q, want %q\n%s", code, stdout, line[0], stderr)
+	}
+	if code, _ := p.end(syscall.SIGINT); code != 0 {
+		t.Errorf("Ctrl-C: exit code %d\n%s", code, p.stderr)
+	}
+	// Without the node it needs to be told the address.
+	code, stdout, _ = caucus(t, "", "invite", "--node", address, "--public-url", "https://ab12.example", "--state-dir", state)
+	if code != 0 || !strings.Contains(stdout, `--join "https://ab12.example#`+token+`"`) {
+		t.Errorf("invite without the node: %d %q", code, stdout)
+	}
+	if code, _, stderr := caucus(t, "", "invite", "--node", address, "--state-dir", state); code != 1 || !strings.Contains(stderr, "--public-url") {
+		t.Errorf("invite of nobody: %d %q", code, stderr)
+	}
+}
+
+// irisFile writes Iris as a person would have it.
+func irisFile(t *testing.T) string {
+	t.Helper()
+	d := ml.Iris()
+	var b strings.Builder
+	b.WriteString(strings.Join(d.Task.Features, ",") + ",species\n")
+	for i := range d.Len() {
+		for _, x := range d.Row(i) {
+			fmt.Fprintf(&b, "%v,", x)
+		}
+		b.WriteString(d.Task.Labels[d.Y[i]] + "\n")
+	}
+	path := filepath.Join(t.TempDir(), "iris.csv")
+	if err := os.WriteFile(path, []byte(b.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
