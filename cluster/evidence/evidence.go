@@ -26,7 +26,7 @@ const (
 	MaxChainBytes = 4 << 20  // bytes kept of a chain
 	MaxEpochs     = 4        // chains kept of an origin (see DESIGN.md, "Epochs")
 	MaxOrigins    = 256      // origins kept, the excluded ones included
-	MaxBroadcast  = 512      // bytes of a broadcast
+	MaxBroadcast  = 500      // bytes of a broadcast: gossip's 512 less what the owner may put before it
 )
 
 // One is a whole, in the millionths in which probabilities are given.
