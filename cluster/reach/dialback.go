@@ -139,10 +139,11 @@ func NewDialer(cfg DialerConfig) *Dialer {
 }
 
 // Serve answers one ask that came on a stream from peer, and closes the stream. remote is
-// the other end of the socket of the peer's session, and inbound whether the peer dialled
-// it: where we dialled, remote is its tunnel or proxy rather than itself. Its error is for
-// the log; the peer has been told already.
-func (d *Dialer) Serve(ctx context.Context, peer identity.ID, remote string, inbound bool, stream net.Conn) error {
+// the other end of the socket of the peer's session, and direct whether that is the peer
+// itself: it is where the peer dialled, or where we dialled an IP address; behind a name
+// that we dialled may be its tunnel or proxy. Its error is for the log; the peer has been
+// told already.
+func (d *Dialer) Serve(ctx context.Context, peer identity.ID, remote string, direct bool, stream net.Conn) error {
 	defer stream.Close()
 	ctx, cancel := context.WithTimeout(ctx, DialBackTimeout)
 	defer cancel()
@@ -155,7 +156,7 @@ func (d *Dialer) Serve(ctx context.Context, peer identity.ID, remote string, inb
 		return answerDialBack(stream, verdictNot, fmt.Sprintf("this node knows only version %d of dial-back", dialBackVersion))
 	}
 	port := binary.BigEndian.Uint16(ask[1:])
-	url, err := d.dial(ctx, peer, remote, inbound, port)
+	url, err := d.dial(ctx, peer, remote, direct, port)
 	switch {
 	case err == nil:
 		d.log.Debug("dialled a peer back", "peer", peer, "url", url)
@@ -174,9 +175,9 @@ func (d *Dialer) Serve(ctx context.Context, peer identity.ID, remote string, inb
 
 var errNotObserved = errors.New("the peer's own address is not known")
 
-func (d *Dialer) dial(ctx context.Context, peer identity.ID, remote string, inbound bool, port uint16) (string, error) {
+func (d *Dialer) dial(ctx context.Context, peer identity.ID, remote string, direct bool, port uint16) (string, error) {
 	seen, err := netip.ParseAddrPort(remote)
-	if err != nil || !inbound || port == 0 {
+	if err != nil || !direct || port == 0 {
 		return "", errNotObserved
 	}
 	target := netip.AddrPortFrom(seen.Addr().WithZone("").Unmap(), port)

@@ -41,13 +41,13 @@ func (m *meetings) meet(_ context.Context, url string, want identity.ID) error {
 }
 
 // ask plays both ends of a dial-back over a pipe.
-func ask(t *testing.T, d *Dialer, peer identity.ID, remote string, inbound bool, port uint16) (string, error) {
+func ask(t *testing.T, d *Dialer, peer identity.ID, remote string, direct bool, port uint16) (string, error) {
 	t.Helper()
 	ours, theirs := net.Pipe()
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
-		_ = d.Serve(t.Context(), peer, remote, inbound, theirs)
+		_ = d.Serve(t.Context(), peer, remote, direct, theirs)
 	}()
 	url, err := AskDialBack(t.Context(), ours, port)
 	<-served
@@ -67,14 +67,14 @@ func TestDialBackDialsOnlyWhatItObserves(t *testing.T) {
 	}}
 	local := func() bool { return true }
 	tests := []struct {
-		name    string
-		policy  Policy
-		remote  string
-		inbound bool
-		port    uint16
-		want    string // the URL, or
-		say     string // why not
-		dials   int
+		name   string
+		policy Policy
+		remote string
+		direct bool
+		port   uint16
+		want   string // the URL, or
+		say    string // why not
+		dials  int
 	}{
 		{"a node at a public address", Policy{}, "8.8.8.8:61234", true, 5001, "http://8.8.8.8:5001", "", 1},
 		{"a node at a public IPv6 address", Policy{}, "[2606:4700::1111]:61234", true, 5001, "http://[2606:4700::1111]:5001", "", 1},
@@ -87,14 +87,14 @@ func TestDialBackDialsOnlyWhatItObserves(t *testing.T) {
 		{"the agent's own port", Policy{Subnets: office, OnLoopback: local}, "127.0.0.1:61234", true, 4040, "", "not yours alone", 0},
 		{"a private address elsewhere", Policy{Subnets: office}, "10.0.0.5:61234", true, 5001, "", "not yours alone", 0},
 		{"metadata", Policy{Subnets: office}, "169.254.169.254:61234", true, 5001, "", "not yours alone", 0},
-		{"a peer that we dialled", Policy{}, "8.8.8.8:443", false, 5001, "", "not yours alone", 0},
+		{"a name that we dialled", Policy{}, "8.8.8.8:443", false, 5001, "", "not yours alone", 0},
 		{"no address", Policy{}, "pipe", true, 5001, "", "not yours alone", 0},
 		{"no port", Policy{}, "8.8.8.8:61234", true, 0, "", "not yours alone", 0},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			m.went = nil
-			url, err := ask(t, NewDialer(DialerConfig{Policy: tt.policy, Meet: m.meet}), asker, tt.remote, tt.inbound, tt.port)
+			url, err := ask(t, NewDialer(DialerConfig{Policy: tt.policy, Meet: m.meet}), asker, tt.remote, tt.direct, tt.port)
 			if url != tt.want || (err == nil) != (tt.want != "") {
 				t.Errorf("%q, %v; want %q", url, err, tt.want)
 			}
