@@ -49,6 +49,9 @@ func (d *Dataset) check() error {
 		return fmt.Errorf("%w: the data set's task has %s and %s; make it with NewTask",
 			ErrData, count(f, "feature"), count(k, "label"))
 	}
+	if k > MaxLabels {
+		return fmt.Errorf("%w: %d labels; at most %d", ErrData, k, MaxLabels)
+	}
 	if len(d.X) != len(d.Y)*f {
 		return fmt.Errorf("%w: %d values do not make %d rows of %d features", ErrData, len(d.X), len(d.Y), f)
 	}

@@ -36,6 +36,8 @@ type split struct {
 	next      [2]int32
 }
 
+// fitForest grows the trees on all cores. Standardising would change nothing: a tree looks
+// at the order of values alone.
 func fitForest(ctx context.Context, task Task, d *Dataset, o FitOptions) (Model, error) {
 	trees := o.Trees
 	switch {
@@ -44,14 +46,7 @@ func fitForest(ctx context.Context, task Task, d *Dataset, o FitOptions) (Model,
 	case trees < 0 || trees > maxTrees:
 		return nil, fmt.Errorf("ml: a forest of %d trees cannot be grown; choose 1 to %d", trees, maxTrees)
 	}
-	s := (*scaler)(nil)
-	if o.standardise(task) { // only when asked for: order is all that a tree looks at
-		var err error
-		if s, err = newScaler(d); err != nil {
-			return nil, err
-		}
-	}
-	data := rankRows(task, scaled(d, s), d.Y)
+	data := rankRows(task, d.X, d.Y)
 	m := &forestModel{task: task, seed: o.Seed, drawn: data.drawn}
 	grown := make([]grownTree, trees)
 	var next, done atomic.Int64
@@ -73,14 +68,14 @@ func fitForest(ctx context.Context, task Task, d *Dataset, o FitOptions) (Model,
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if err := m.compile(grown, s); err != nil {
+	if err := m.compile(grown); err != nil {
 		return nil, err
 	}
 	return m, nil
 }
 
 // compile joins the trees into the model's arrays.
-func (m *forestModel) compile(grown []grownTree, s *scaler) error {
+func (m *forestModel) compile(grown []grownTree) error {
 	splits, shares := 0, 0
 	for _, t := range grown {
 		splits += len(t.splits)
@@ -106,9 +101,6 @@ func (m *forestModel) compile(grown []grownTree, s *scaler) error {
 		}
 		m.roots[i] = move(t.root)
 		for _, sp := range t.splits {
-			if s != nil { // thresholds in the units of the rows
-				sp.threshold = float64(sp.threshold*s.sd[sp.feature]) + s.mean[sp.feature]
-			}
 			sp.next[0], sp.next[1] = move(sp.next[0]), move(sp.next[1])
 			m.splits = append(m.splits, sp)
 		}

@@ -7,6 +7,7 @@
 package ml_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/sjwhitworth/golearn/base"
@@ -66,4 +67,16 @@ func ambiguous(d *ml.Dataset, k int, row []float64) bool {
 		most = max(most, p)
 	}
 	return votes[most] > 1 || kthDistance(d, k, row) == kthDistance(d, k+1, row)
+}
+
+// kthDistance is the squared distance of the k-th nearest row.
+func kthDistance(d *ml.Dataset, k int, row []float64) float64 {
+	dist := make([]float64, d.Len())
+	for i := range dist {
+		for j, v := range d.Row(i) {
+			dist[i] += (v - row[j]) * (v - row[j])
+		}
+	}
+	slices.Sort(dist)
+	return dist[k-1]
 }

@@ -20,6 +20,9 @@ func readHeader(names []string, line int, o CSVOptions) (*header, error) {
 	for i := range names {
 		names[i] = strings.TrimSpace(names[i])
 	}
+	if len(names) > MaxFeatures+1 { // first, because finding duplicates takes long
+		return nil, fmt.Errorf("%w: line %d has %d columns; at most %d", ErrData, line, len(names), MaxFeatures+1)
+	}
 	if err := guessMistake(names, line); err != nil {
 		return nil, err
 	}
@@ -38,9 +41,6 @@ func readHeader(names []string, line int, o CSVOptions) (*header, error) {
 	if len(names) < 2 {
 		return nil, fmt.Errorf("%w: line %d has only the column %q; at least one feature and the label are wanted, with commas between them",
 			ErrData, line, names[0])
-	}
-	if len(names) > MaxFeatures+1 {
-		return nil, fmt.Errorf("%w: line %d has %d columns; at most %d", ErrData, line, len(names), MaxFeatures+1)
 	}
 	h := &header{names: names, task: o.Task, place: make([]int, len(names))}
 	label, err := labelColumn(names, o)

@@ -2,6 +2,7 @@ package ml
 
 import (
 	"fmt"
+	"math"
 	"sync"
 )
 
@@ -126,16 +127,20 @@ func (m *knnModel) predict(row, probs, q, dist []float64, class, votes []int32) 
 // nearest fills dist (squared, ascending) and class with the len(dist) nearest rows.
 func (m *knnModel) nearest(q, dist []float64, class []int32) {
 	n, k := len(q), len(dist)
-	x := m.x
 	have := 0
+	worst := math.Inf(1)
 	for i := range m.y {
-		p := x[i*n : i*n+n]
+		p := m.x[i*n : i*n+n]
 		sum := 0.0
-		for j, v := range q {
-			diff := v - p[j]
-			sum += float64(diff * diff)
+		if n > distanceBlock {
+			sum = distanceWithin(q, p, worst)
+		} else { // here, because a call for each row would be felt
+			for j, v := range q {
+				diff := v - p[j]
+				sum += float64(diff * diff)
+			}
 		}
-		if have == k && !(sum < dist[k-1]) {
+		if have == k && !(sum < worst) {
 			continue // equally far but later: not nearer
 		}
 		at := have
@@ -149,7 +154,27 @@ func (m *knnModel) nearest(q, dist []float64, class []int32) {
 			at--
 		}
 		dist[at], class[at] = sum, m.y[i]
+		if have == k {
+			worst = dist[k-1]
+		}
 	}
+}
+
+// distanceBlock is after how many features distanceWithin looks whether to go on.
+const distanceBlock = 16
+
+// distanceWithin is the squared distance of two vectors of the same length. It stops as
+// soon as the sum so far, which only grows, is not below enough.
+func distanceWithin(a, b []float64, enough float64) float64 {
+	sum := 0.0
+	for len(a) > distanceBlock && len(b) > distanceBlock {
+		sum += squaredDistance(a[:distanceBlock], b[:distanceBlock])
+		if !(sum < enough) {
+			return sum
+		}
+		a, b = a[distanceBlock:], b[distanceBlock:]
+	}
+	return sum + squaredDistance(a, b)
 }
 
 var _ Model = (*knnModel)(nil)

@@ -146,15 +146,3 @@ func TestKNNSurvivesHugeValues(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
-
-// kthDistance is the squared distance of the k-th nearest row.
-func kthDistance(d *ml.Dataset, k int, row []float64) float64 {
-	dist := make([]float64, d.Len())
-	for i := range dist {
-		for j, v := range d.Row(i) {
-			dist[i] += (v - row[j]) * (v - row[j])
-		}
-	}
-	slices.Sort(dist)
-	return dist[k-1]
-}

@@ -42,7 +42,7 @@ type Model interface {
 type FitOptions struct {
 	Kind        Kind
 	Seed        uint64
-	Standardise *bool   // default: knn and svm, when the data is not Iris
+	Standardise *bool   // knn and svm; default: when the data is not Iris. Trees look at order alone
 	K           int     // knn: neighbours, default 5 (or all rows, when there are fewer)
 	Trees       int     // randforest: default 100
 	Kernel      string  // svm: "linear" (default) or "rbf"
@@ -87,13 +87,13 @@ func Fit(ctx context.Context, d *Dataset, o FitOptions) (Model, error) {
 	return nil, fmt.Errorf("ml: there is no model %q; choose one of knn, randforest, svm, tree", o.Kind)
 }
 
-// standardise applies the default: on for the models that measure distances, off for
+// standardise applies the default of the models that measure distances: on, but off for
 // Iris, whose columns are all centimetres and whose votes must stay those of old.
 func (o FitOptions) standardise(t Task) bool {
 	if o.Standardise != nil {
 		return *o.Standardise
 	}
-	return (o.Kind == KNN || o.Kind == SVM) && t.Digest() != irisDigest()
+	return t.Digest() != irisDigest()
 }
 
 func (o FitOptions) progress(done, total int) {

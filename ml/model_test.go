@@ -116,8 +116,12 @@ func TestExtremeRowsGetProperAnswers(t *testing.T) {
 			t.Run(fmt.Sprint(named(o), standardised), func(t *testing.T) {
 				m := fit(t, ml.Iris(), o)
 				for _, row := range [][]float64{
-					{big, big, big, big}, {-big, -big, -big, -big}, {big, -big, big, -big},
-					{0, 0, 0, 0}, {5e-324, -5e-324, 0, 0}, {1e160, -1e160, 1e160, 0},
+					{big, big, big, big},
+					{-big, -big, -big, -big},
+					{big, -big, big, -big},
+					{0, 0, 0, 0},
+					{5e-324, -5e-324, 0, 0},
+					{1e160, -1e160, 1e160, 0},
 				} {
 					probs := make([]float64, 3)
 					y, err := m.Predict(row, probs)

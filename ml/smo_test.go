@@ -60,7 +60,7 @@ func TestSolutionMeetsTheOptimalityConditions(t *testing.T) {
 				t.Errorf("y.a = %v, want 0", sum)
 			}
 			for i := range c.n {
-				margin := p.y[i] * (slowDecision(p, s, p.rows.vector(i)))
+				margin := p.y[i] * slowDecision(p, s, p.rows.vector(i))
 				// Twice the tolerance: the bias may lie anywhere within it.
 				switch a, slack := s.coef[i]*p.y[i], 2*smoTolerance; {
 				case a == 0 && margin < 1-slack:

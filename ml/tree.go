@@ -2,7 +2,6 @@ package ml
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 
@@ -27,9 +26,6 @@ type treeModel struct {
 const maxCARTWork = 1e9
 
 func fitTree(ctx context.Context, task Task, d *Dataset, o FitOptions) (Model, error) {
-	if o.Standardise != nil && *o.Standardise {
-		return nil, errors.New("ml: standardising changes nothing for a tree; leave it off")
-	}
 	thresholds := 0
 	for _, v := range rankRows(task, d.X, d.Y).values {
 		thresholds += len(v)

@@ -104,7 +104,7 @@ func TestTreeKnowsItsFeaturesHoweverMany(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, tells := range []int{0, 13, 510, 511, 512, 513, 1023, 1199} {
+	for _, tells := range []int{0, 511, 512, 1199} {
 		rng := rand.New(rand.NewPCG(1, uint64(tells)))
 		d := &Dataset{Task: task, X: make([]float64, 40*features), Y: make([]int, 40)}
 		for i := range d.Y {
