@@ -142,6 +142,7 @@ func TestEMGates(t *testing.T) {
 		{"five voters of four models", 3, 100, good, []int{-1, -1, -1, -1, 0}, "em needs 5 different models, 4 voted"},
 		{"no voters", 3, 100, nil, nil, "em needs 5 different models, 0 voted"},
 		{"forty-nine rows", 3, 49, good, nil, "em needs 50 rows, 49 have votes"},
+		{"three little better than chance", 3, 2000, []float64{.9, .9, .9, .38, .38, .38, .38}, nil, "em needs most models better than chance, 3 of 7 are"},
 		{"one label", 1, 100, good, nil, "em needs at least 2 labels, the task has 1"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -273,7 +274,7 @@ func TestResultsOfEM(t *testing.T) {
 	var count Counter
 	members := make([]Member, len(columns))
 	for j := range members {
-		members[j] = Member{ID: columns[j].ID}
+		members[j] = Member{ID: columns[j].ID, Voice: []int{0, 0, 0, 1, 1}[j]}
 	}
 	if err := count.Reset(Rule{Method: Majority, Classes: 3}, members); err != nil {
 		t.Fatal(err)
@@ -295,7 +296,7 @@ func TestResultsOfEM(t *testing.T) {
 				best = k
 			}
 		}
-		if out.Label != best || out.Method != EM || !out.Certain || out.Counted != 5 || out.Effective != 5 ||
+		if out.Label != best || out.Method != EM || !out.Certain || out.Counted != 5 || out.Effective != 4 ||
 			out.Agreeing+len(out.Dissenters) != 5 || (out.Status != StatusOK && out.Status != StatusTie) {
 			t.Fatalf("row %d: %+v", row, out)
 		}

@@ -44,7 +44,9 @@ func TestPlans(t *testing.T) {
 		{"auto without labels", 0, good, Auto, Majority, "", "no labels yet"},
 		{"auto with one label", 1, good, Auto, Majority, "", "only 1 labelled row, auto waits for 10"},
 		{"auto with nine", 9, good, Auto, Majority, "", "only 9 labelled rows, auto waits for 10"},
-		{"auto follows the one good member", 60, []float64{.1, 1, .1}, Auto, Weighted, "m01", "least loss on 60 labelled rows: 0"},
+		{"auto with ten", 10, []float64{1, 1, 1}, Auto, Majority, "", "least loss on 10 labelled rows: 0"},
+		{"auto with ten, of which one member has none wrong", 10, []float64{.4, 1, .4}, Auto, Weighted, "m01", "least loss on 10 labelled rows: 0"},
+		{"auto follows the one good member", 60, []float64{.4, 1, .4}, Auto, Weighted, "m01", "least loss on 60 labelled rows: 0"},
 		{"auto stays with the majority of equals", 60, []float64{1, 1, 1}, Auto, Majority, "", "least loss on 60 labelled rows: 0"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -89,7 +91,7 @@ func TestAutoWithoutVotesOnTheLabelledRowsIsTheMajority(t *testing.T) {
 
 // TestTheFollowedMemberFails: then the votes of the others count one each.
 func TestTheFollowedMemberFails(t *testing.T) {
-	b, _ := taught(t, 1, 3, 60, []float64{.1, 1, .1}, nil)
+	b, _ := taught(t, 1, 3, 60, []float64{.4, 1, .4}, nil)
 	p, err := b.Plan(Auto)
 	if err != nil {
 		t.Fatal(err)
