@@ -1,8 +1,6 @@
 package node
 
 import (
-	"context"
-
 	"caucus/cluster/identity"
 	"caucus/cluster/session"
 )
@@ -27,31 +25,3 @@ func (c sessionCourier) Send(id identity.ID, question []byte, a *ask) error {
 
 // Recall implements courier.
 func (c sessionCourier) Recall(a *ask) bool { return a.ticket.Cancel() }
-
-// blockingCourier is for a cluster that can only be waited for: a goroutine a question.
-type blockingCourier struct {
-	cluster interface {
-		Ask(ctx context.Context, id identity.ID, ask, dst []byte) ([]byte, error)
-	}
-	within func() (context.Context, context.CancelFunc)
-}
-
-func (c blockingCourier) Send(id identity.ID, question []byte, a *ask) error {
-	go func() {
-		ctx, cancel := c.within()
-		defer cancel()
-		a.Answered(c.cluster.Ask(ctx, id, question, nil))
-	}()
-	return nil
-}
-
-func (c blockingCourier) Recall(*ask) bool { return false }
-
-func courierOf(cluster any, within func() (context.Context, context.CancelFunc)) courier {
-	if c, ok := cluster.(asyncAsker); ok {
-		return sessionCourier{c}
-	}
-	return blockingCourier{cluster.(interface {
-		Ask(ctx context.Context, id identity.ID, ask, dst []byte) ([]byte, error)
-	}), within}
-}

@@ -95,7 +95,7 @@ func New(ctx context.Context, cfg Config) (n *Node, err error) {
 		ID: string(n.id), Name: cfg.Name, Model: string(n.local.model.Kind()), Version: cfg.Version,
 		Features: n.local.task.Features, Labels: n.local.task.Labels, Probabilistic: n.local.probs, Deadline: cfg.Deadline,
 	}
-	n.engine.cluster, n.engine.courier, n.engine.self = n.cluster, courierOf(n.cluster, func() (context.Context, context.CancelFunc) { return context.WithTimeout(context.Background(), cfg.PeerTimeout) }), n.id
+	n.engine.cluster, n.engine.courier, n.engine.self = n.cluster, sessionCourier{n.cluster}, n.id
 	n.onClose("the rounds", func() error { n.engine.history.clear(); return nil })
 
 	if n.api, err = api.New(n.apiConfig()); err != nil {
