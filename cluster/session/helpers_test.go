@@ -71,8 +71,8 @@ func start(t testing.TB, change func(*Config)) *node {
 	cfg := Config{
 		Key:       newKey(t),
 		Responder: echo{},
-		OnUp:      func(id identity.ID) { n.up <- id },
-		OnDown:    func(id identity.ID) { n.down <- id },
+		OnUp:      func(id identity.ID) { offer(n.up, id) },
+		OnDown:    func(id identity.ID) { offer(n.down, id) },
 		Log:       slog.New(slog.NewTextHandler(n.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	cfg.Hello = func() []byte { return []byte("card of " + cfg.Key.ID()) }
@@ -95,6 +95,14 @@ func start(t testing.TB, change func(*Config)) *node {
 		n.server.Close()
 	})
 	return n
+}
+
+// offer never blocks: Close waits for OnUp and OnDown.
+func offer(c chan identity.ID, id identity.ID) {
+	select {
+	case c <- id:
+	default:
+	}
 }
 
 func (n *node) url() string { return n.server.URL }
