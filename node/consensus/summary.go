@@ -58,7 +58,7 @@ func headline(r *Result, say func(int) string, lines []Line) string {
 	case Minority:
 		return fmt.Sprintf("only %d of %d voted and %s; %s", r.Counted, r.Invited, needed, they(r, say))
 	case Single:
-		return list(voters(lines, r.Label)) + " says " + say(r.Label) + "; it has no peers yet"
+		return alone(lines) + " says " + say(r.Label) + "; it has no peers yet"
 	}
 	if r.Tie {
 		return tieHeadline(r, say)
@@ -82,7 +82,7 @@ func agreement(r *Result, say func(int) string, lines []Line) string {
 		}
 		return head + " and " + verb(r.Agreeing, "outweighs", "outweigh") + " the others"
 	case r.Agreeing == 1:
-		return list(voters(lines, r.Label)) + " says " + label
+		return alone(lines) + " says " + label
 	case r.Agreeing == 2:
 		return "both say " + label
 	}
@@ -253,15 +253,12 @@ func list(names []string) string {
 	return strings.Join(names[:last], ", ") + " and " + names[last]
 }
 
-// voters returns the names of those who voted for label.
-func voters(lines []Line, label int) []string {
-	var names []string
-	for _, l := range lines {
-		if l.Outcome == OK && l.Label == label {
-			names = append(names, l.Name)
-		}
+// alone returns the name of the only member that was asked.
+func alone(lines []Line) string {
+	if len(lines) == 0 {
+		return "the only node"
 	}
-	return names
+	return lines[0].Name
 }
 
 // mostOthers returns the largest number of votes that a label other than this one has.

@@ -8,9 +8,9 @@ import "slices"
 // by one id the first stands, see Counter.Add.
 //
 // The error is ErrNoQuorum if the quorum was missed and can no longer be reached, with
-// the provisional result beside it, or wraps ErrRule. A weighted or soft round is never
-// Certain while Tally does not know what an outstanding member weighs: pass a Pending
-// vote with its weight, or use a Counter.
+// the provisional result beside it, or wraps ErrRule. A member without a vote may weigh as
+// much as MaxWeight for all that Tally knows, so a weighted or soft round waits for it: pass
+// a Pending vote with its weight, or use a Counter, which also counts vote by vote.
 func Tally(r Rule, invited []string, votes []Vote) (Result, error) {
 	members := make([]Member, len(invited))
 	place := make(map[string]int, len(invited))
@@ -205,6 +205,7 @@ func (c *Counter) describe(out *Result) {
 	}
 	out.Margin = ratio(out.Sums[out.Label]-second, total)
 	out.Entropy = entropy(out.Sums, total)
+	out.Disagreement = entropy(c.heads, int64(c.counted)*int64(One))
 	for i := range c.ballots {
 		if c.ballots[i].outcome != OK {
 			continue

@@ -216,6 +216,8 @@ func (r *told) show(t *testing.T, got *Result, what string) string {
 		return number(got.Margin.Float())
 	case "entropy":
 		return number(got.Entropy)
+	case "disagreement":
+		return number(got.Disagreement)
 	case "effective":
 		return number(got.Effective)
 	case "sums":
