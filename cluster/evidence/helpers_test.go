@@ -1,6 +1,7 @@
 package evidence
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -9,6 +10,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -205,3 +207,17 @@ func seal(k *identity.Key, r *Record) []byte {
 	b := r.appendBody([]byte(recordContext))
 	return append(b, k.Sign(b)...)[len(recordContext):]
 }
+
+// playedConn is a connection on which the peer says b and closes, and hears nothing.
+func playedConn(b []byte) net.Conn { return &played{r: bytes.NewReader(b)} }
+
+type played struct{ r *bytes.Reader }
+
+func (p *played) Read(b []byte) (int, error)       { return p.r.Read(b) }
+func (p *played) Write(b []byte) (int, error)      { return len(b), nil }
+func (p *played) Close() error                     { return nil }
+func (p *played) LocalAddr() net.Addr              { return nil }
+func (p *played) RemoteAddr() net.Addr             { return nil }
+func (p *played) SetDeadline(time.Time) error      { return nil }
+func (p *played) SetReadDeadline(time.Time) error  { return nil }
+func (p *played) SetWriteDeadline(time.Time) error { return nil }

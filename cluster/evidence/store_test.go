@@ -23,11 +23,11 @@ func filled(t testing.TB) (key *identity.Key, dir string, peer *node) {
 	key, dir, peer = newKey(t), t.TempDir(), newNode(t)
 	n := open(t, key, onDisk(dir))
 	voter := newKey(t)
-	for i := range 20 {
+	for i := range 8 {
 		k := rowKey(i+1, i)
 		n.label(t, k, i%3, vote(voter, key.ID(), k, i%3, 0, One, 0))
 	}
-	peer.labels(t, 100, 130)
+	peer.labels(t, 100, 110)
 	eve := newKey(t)
 	r := forge(t, eve, nil, nil)
 	peer.receive(t, r, Stored)
@@ -51,7 +51,7 @@ func TestAStoreHoldsWhatItHeldWhenItIsOpenedAgain(t *testing.T) {
 		t.Fatal("other heads, so the excluded origin is forgotten")
 	}
 	r := n.label(t, rowKey(50, 1), 1)
-	if r.Sequence != 21 {
+	if r.Sequence != 9 {
 		t.Fatalf("its chain goes on with %d", r.Sequence)
 	}
 	peer.receive(t, r, Stored)
@@ -142,7 +142,7 @@ func TestADamagedStoreIsSetAsideAndRebuiltFromAPeer(t *testing.T) {
 			return flip(k.Features[:], 1)(t, b)
 		},
 		"one bit of the last record of a chain": func(t testing.TB, b []byte) []byte {
-			k := rowKey(20, 19)
+			k := rowKey(8, 7)
 			return flip(k.Features[:], 1)(t, b)
 		},
 	} {
@@ -177,7 +177,7 @@ func TestADamagedStoreIsSetAsideAndRebuiltFromAPeer(t *testing.T) {
 			n.label(t, rowKey(60, 1), 1) // before any peer has told it of its old chain
 			syncLogs(t, n, peer)
 			equalEvidence(t, n, peer)
-			if n.Snapshot().Records() != 51 || n.Snapshot().Proof(key.ID()) != nil {
+			if n.Snapshot().Records() != 19 || n.Snapshot().Proof(key.ID()) != nil {
 				t.Fatalf("%d records", n.Snapshot().Records())
 			}
 		})
