@@ -53,7 +53,7 @@ func squaredDistance(a, b []float64) float64 {
 }
 
 // kernelCacheBytes is what one solver keeps of the kernel matrix.
-const kernelCacheBytes = 64 << 20
+const kernelCacheBytes = 128 << 20
 
 // kernelRows computes rows of the kernel matrix of some vectors, and keeps those used
 // last. It belongs to one goroutine.
@@ -107,6 +107,20 @@ func (c *kernelRows) row(i int) []float64 {
 	c.before[i], c.after[i] = last, int32(c.n)
 	c.after[last], c.before[c.n] = int32(i), int32(i)
 	return r
+}
+
+// subtract takes coef K(i, k) from f[k] for some k, and keeps no row for it.
+func (c *kernelRows) subtract(f []float64, coef float64, i int, some []int32) {
+	if r := c.rows[i]; r != nil {
+		for _, k := range some {
+			f[k] -= float64(coef * r[k])
+		}
+		return
+	}
+	v := c.vector(i)
+	for _, k := range some {
+		f[k] -= float64(coef * c.kernel.of(v, c.vector(int(k))))
+	}
 }
 
 func (c *kernelRows) unlink(i int) {

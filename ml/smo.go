@@ -221,29 +221,28 @@ func (s *smoState) shrink(e extremes) extremes {
 
 // restore makes all rows active and computes the f of those that were not.
 func (s *smoState) restore() extremes {
-	n := len(s.f)
-	if len(s.active) < n {
-		stale := make([]bool, n)
-		for i := range stale {
-			stale[i] = true
-		}
-		for _, k := range s.active {
-			stale[k] = false
-		}
-		for k, old := range stale {
-			if old {
-				s.f[k] = s.y[k]
-			}
-		}
-		for i, a := range s.a {
-			if a == 0 {
+	if n := len(s.f); len(s.active) < n {
+		stale := make([]int32, 0, n-len(s.active))
+		next := 0
+		for i := range n {
+			if next < len(s.active) && int(s.active[next]) == i {
+				next++
 				continue
 			}
-			coef, ki := s.y[i]*a, s.rows.row(i)
-			for k, old := range stale {
-				if old {
-					s.f[k] -= float64(coef * ki[k])
+			stale = append(stale, int32(i))
+			s.f[i] = s.y[i]
+		}
+		coef := s.coefficients()
+		if s.rows.kernel.rbf {
+			for i, c := range coef {
+				if c != 0 {
+					s.rows.subtract(s.f, c, i, stale)
 				}
+			}
+		} else { // one inner product a row, whatever the number of support vectors
+			w := weights(coef, s.rows.x, s.rows.features)
+			for _, k := range stale {
+				s.f[k] -= dot(w, s.rows.vector(int(k)))
 			}
 		}
 		s.active = s.active[:n]

@@ -96,7 +96,7 @@ func (s *svmFit) compile(task Task, fits []*pairFit, scale *scaler, seed uint64)
 // compileLinear takes the standardising into the weights: w.(x-mean)/sd = (w/sd).x - (w/sd).mean.
 func (m *svmModel) compileLinear(s *svmFit, fits []*pairFit, scale *scaler) {
 	for i, p := range fits {
-		w := weights(p.solution, p.x, s.features)
+		w := weights(p.solution.coef, p.x, s.features)
 		if scale != nil {
 			for j := range w {
 				w[j] /= scale.sd[j]

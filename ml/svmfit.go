@@ -233,7 +233,7 @@ func (s *svmFit) holdOut(ctx context.Context, p *pairFit, k int) error {
 // decision returns the decision function of a machine that learnt from x.
 func (s *svmFit) decision(m smoSolution, x []float64) func(row []float64) float64 {
 	if !s.kernel.rbf {
-		w := weights(m, x, s.features)
+		w := weights(m.coef, x, s.features)
 		return func(row []float64) float64 { return dot(w, row) + m.bias }
 	}
 	return func(row []float64) float64 {
@@ -248,9 +248,9 @@ func (s *svmFit) decision(m smoSolution, x []float64) func(row []float64) float6
 }
 
 // weights collapses the support vectors of a linear machine into one vector.
-func weights(m smoSolution, x []float64, features int) []float64 {
+func weights(coef, x []float64, features int) []float64 {
 	w := make([]float64, features)
-	for i, c := range m.coef {
+	for i, c := range coef {
 		if c == 0 {
 			continue
 		}

@@ -54,11 +54,21 @@ func fitTree(ctx context.Context, task Task, d *Dataset, o FitOptions) (Model, e
 	cart := trees.NewDecisionTreeClassifier(m.criterion, -1, numbers) // -1: until leaves are pure
 	// It cannot be interrupted, so it is left to end by itself (within maxCARTWork).
 	fitted := make(chan error, 1)
-	go func() { fitted <- cart.Fit(data) }()
+	go func() {
+		defer func() { // what we know to crash golearn is refused above; the rest must not end the node
+			if r := recover(); r != nil {
+				fitted <- fmt.Errorf("panic: %v", r)
+			}
+		}()
+		fitted <- cart.Fit(data)
+	}()
 	select {
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	case err := <-fitted:
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
 		if err != nil {
 			return nil, fmt.Errorf("ml: golearn cannot fit the tree: %w", err)
 		}

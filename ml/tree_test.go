@@ -146,7 +146,7 @@ func TestTreeFitReturnsWhenItsContextEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := &Dataset{Task: task}
-	for i := range 1500 {
+	for i := range 100 {
 		d.X = append(d.X, float64(i))
 		d.Y = append(d.Y, i*i%7%2)
 	}
