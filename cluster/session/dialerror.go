@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"regexp"
 	"strings"
 	"syscall"
@@ -28,6 +29,10 @@ func dialError(ctx context.Context, base string, response *http.Response, err er
 	if response != nil {
 		return responseError(base, response)
 	}
+	// The layers above say nothing that the sentences here do not.
+	if request := (*url.Error)(nil); errors.As(err, &request) {
+		err = request.Err
+	}
 	var dns *net.DNSError
 	var record tls.RecordHeaderError
 	var unknown x509.UnknownAuthorityError
@@ -40,7 +45,7 @@ func dialError(ctx context.Context, base string, response *http.Response, err er
 		return fmt.Errorf("session: there is no host of that name at %s; check the spelling: %w", base, err)
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Errorf("session: nothing listens at %s; is the node running, and is the port right?: %w", base, err)
-	case errors.As(err, &record):
+	case errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):
 		return fmt.Errorf("session: %s does not speak https; try the URL with http://: %w", base, err)
 	case errors.As(err, &unknown), errors.As(err, &hostname), errors.As(err, &invalid):
 		return fmt.Errorf("session: the certificate of %s cannot be trusted: %w", base, err)
