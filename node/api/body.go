@@ -23,7 +23,7 @@ func (in *input) readBody(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if r.ContentLength > maxBatch {
-		return Problemf(TooLarge, "the body has %d bytes, but at most %d are taken, in a batch; send fewer rows at once", r.ContentLength, maxBatch)
+		return Problemf(TooLarge, "the body has %d bytes, larger than the %d that a batch may have; send fewer rows at once", r.ContentLength, maxBatch)
 	}
 	body := http.MaxBytesReader(w, r.Body, maxBatch)
 	var err error
@@ -136,7 +136,7 @@ func (in *input) json() error {
 		return err
 	}
 	if batch {
-		if list || (in.nset > 0 && in.q.N == 0) {
+		if list || in.nset > 0 {
 			return NewProblem(BadInput, "features and instances are both given; a batch has instances alone")
 		}
 		in.q.Batch = true

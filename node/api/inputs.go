@@ -134,7 +134,7 @@ func unescape(s string) (string, error) {
 	}
 	// A plus is a space in a query, but nobody means a space in a number: 1e+3 typed by
 	// hand is left as it is.
-	if _, err := parseNumber(s); err == nil {
+	if strings.Trim(s, "0123456789.,eE+-") == "" {
 		return s, nil
 	}
 	t, err := url.QueryUnescape(s)
