@@ -145,7 +145,7 @@ func (a *Agent) tell(found Found, err error) {
 	case errors.Is(err, ErrNoAgent):
 		a.log.Debug("no ngrok agent is running here", "api", a.api.String(), "error", err)
 	case err != nil:
-		a.log.Warn("what answers as ngrok's agent cannot be understood", "api", a.api.String(), "error", err)
+		a.log.Info("something else than an ngrok agent answers where one would", "api", a.api.String(), "error", err)
 	case found.URL != "":
 		a.log.Info("an ngrok agent has a tunnel to this node", "url", found.URL)
 	default:

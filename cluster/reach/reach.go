@@ -21,7 +21,8 @@
 // A Policy judges the address that is really dialled, after name resolution, so
 // that neither another way to write an address nor a name that changes its
 // answer gets around it. What a person typed may be nearly anything; what gossip
-// says must be public or on a network that this machine itself is on.
+// says must be public or on a network that this machine itself is on. Strangers
+// keeps a URL that leads to somebody else from being called again and again.
 //
 // Sources: ngrok's agent API (https://ngrok.com/docs/agent/api), its error codes
 // (https://ngrok.com/docs/errors), Cloudflare's 1033 (https://developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-1xxx-errors/error-1033/),
