@@ -49,14 +49,16 @@ type Log struct {
 
 	snapshot atomic.Pointer[Snapshot]
 
-	mu      sync.Mutex              // guards all below; held while the store commits
+	mu      sync.Mutex              // guards those to closed; held while the store commits
 	origins map[identity.ID]*origin // each value immutable
 	members map[identity.ID]bool    // who is a member; nil: everybody
 	bytes   uint64                  // of all origins
 	clock   uint64                  // highest Lamport time seen and believed
 	epoch   uint64                  // of this node's own chain; 0: none yet
-	changed chan struct{}           // closed at the next snapshot
 	closed  bool
+
+	watch   sync.Mutex    // guards changed: one that waits for the disk must not hold up who only asks
+	changed chan struct{} // closed at the next snapshot
 }
 
 const (
@@ -257,13 +259,14 @@ func (l *Log) Snapshot() *Snapshot { return l.snapshot.Load() }
 // Changed returns a channel that is closed when the next snapshot is there. Take it
 // before the snapshot, or a change between the two goes unnoticed.
 func (l *Log) Changed() <-chan struct{} {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	l.watch.Lock()
+	defer l.watch.Unlock()
 	return l.changed
 }
 
 // SetMembers says who is a member: whose records are taken, and whose labels count
-// under FromMembers. This node itself always is one. Until the first call everybody is.
+// under FromMembers. This node itself always is one. Until the first call everybody
+// is. It may wait for the disk: do not call it under gossip's locks.
 func (l *Log) SetMembers(ids []identity.ID) {
 	members := make(map[identity.ID]bool, len(ids))
 	for _, id := range ids {
@@ -293,6 +296,8 @@ func (l *Log) believe(t uint64) { l.clock = max(l.clock, min(t, believed)) }
 // publish makes a snapshot of the state. l.mu is held (or nobody else has l yet).
 func (l *Log) publish() {
 	l.snapshot.Store(newSnapshot(l))
+	l.watch.Lock()
+	defer l.watch.Unlock()
 	close(l.changed)
 	l.changed = make(chan struct{})
 }

@@ -47,13 +47,16 @@ func ParsePolicy(s string) (Policy, error) {
 	return FromIDs(ids...), nil
 }
 
-// String returns the form that ParsePolicy reads.
+// String returns the form that ParsePolicy reads; "nobody", which it does not read,
+// for FromIDs of none.
 func (p Policy) String() string {
 	switch {
 	case p.self:
 		return "self"
 	case p.ids == nil:
 		return "members"
+	case len(p.ids) == 0:
+		return "nobody"
 	}
 	var b strings.Builder
 	for i, id := range p.ids {

@@ -1,13 +1,13 @@
 package evidence
 
 import (
-	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
 	"slices"
+	"sync"
 )
 
 // Exchanged says what an exchange did at this end.
@@ -62,23 +62,17 @@ func (l *Log) exchange(ctx context.Context, conn net.Conn) (Exchanged, error) {
 		log: l, wire: newWire(conn, l.cfg.IdleTimeout), snapshot: l.Snapshot(),
 		asked: make(chan wants, 1), asking: make(chan wants, 1), broken: make(chan struct{}),
 	}
-	written := make(chan error, 1)
+	written := make(chan struct{})
 	go func() {
-		err := x.writeAll()
-		if err != nil {
-			conn.Close() // or the reader waits for a peer that waits for us
-		}
-		written <- err
+		defer close(written)
+		x.fail(x.writeAll())
 	}()
 	err := x.readAll()
-	if err != nil {
-		close(x.broken)
-		conn.Close()
-	}
-	werr := <-written
+	x.fail(err)
+	<-written
 	conn.Close()
-	if err == nil || errors.Is(err, net.ErrClosed) {
-		err = cmp.Or(werr, err)
+	if err == nil || !errors.Is(err, ErrBusy) && !errors.Is(err, ErrTask) {
+		err = x.first // the cause; what the other half then met is a consequence
 	}
 	switch cause := context.Cause(ctx); {
 	case err == nil:
@@ -100,12 +94,28 @@ type exchange struct {
 
 	asking chan wants    // from reader to writer: what we want
 	asked  chan wants    // from reader to writer: what the peer wants
-	broken chan struct{} // closed when the reader has failed
+	broken chan struct{} // closed when either half has failed
+
+	once  sync.Once // guards first
+	first error     // what failed first; read when both halves have ended
 
 	wanted  wants
 	budget  int       // bytes of records that may yet come
 	segment []*Record // records that do not join on to what is held, see tx.adopt
 	done    Exchanged
+}
+
+// fail ends both halves if err is not nil: each may be waiting for a peer that waits
+// for the other.
+func (x *exchange) fail(err error) {
+	if err == nil {
+		return
+	}
+	x.once.Do(func() {
+		x.first = err
+		close(x.broken)
+		x.wire.conn.Close()
+	})
 }
 
 func (x *exchange) writeAll() error {
