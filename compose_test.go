@@ -34,7 +34,7 @@ type reply struct {
 	HTTP       int `json:"-"`
 	Prediction *int
 	Label      string
-	Status     string
+	Status     any // a word; in a problem the number of HTTP
 	Method     string
 	Summary    string
 	Error      string
