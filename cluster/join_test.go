@@ -9,6 +9,7 @@ import (
 )
 
 func TestThreeJoinAndAgree(t *testing.T) {
+	t.Parallel()
 	n := newNetwork(t)
 	nodes := n.cluster(3)
 	for _, x := range nodes {
@@ -43,6 +44,7 @@ func TestThreeJoinAndAgree(t *testing.T) {
 }
 
 func TestTheOrderOfStartIsFreeAndANodeMayBeItsOwnSeed(t *testing.T) {
+	t.Parallel()
 	n := newNetwork(t)
 	a, b, c := n.start("a"), n.start("b"), n.start("c")
 	// Every one has the same list, and the first two join before the third listens.
@@ -57,6 +59,7 @@ func TestTheOrderOfStartIsFreeAndANodeMayBeItsOwnSeed(t *testing.T) {
 }
 
 func TestANodeWithoutPeersIsReadyAtOnce(t *testing.T) {
+	t.Parallel()
 	n := newNetwork(t)
 	x := n.start("a").join()
 	if err := x.m.WaitReady(t.Context()); err != nil {
@@ -73,6 +76,7 @@ func TestANodeWithoutPeersIsReadyAtOnce(t *testing.T) {
 }
 
 func TestASeedThatIsThisNodeOnlyMakesItAlone(t *testing.T) {
+	t.Parallel()
 	n := newNetwork(t)
 	x := n.start("a")
 	x.join(x)
@@ -85,6 +89,7 @@ func TestASeedThatIsThisNodeOnlyMakesItAlone(t *testing.T) {
 }
 
 func TestAWrongTokenIsRefusedInWordsAtBothEnds(t *testing.T) {
+	t.Parallel()
 	n := newNetwork(t)
 	with := func(tok identity.Token) func(*Config) {
 		return func(c *Config) { c.Tokens = []identity.Token{tok} }
@@ -111,6 +116,7 @@ func TestAWrongTokenIsRefusedInWordsAtBothEnds(t *testing.T) {
 }
 
 func TestNamesBehindDNSAreAllJoined(t *testing.T) {
+	t.Parallel()
 	n := newNetwork(t)
 	a := n.start("a").join()
 	b := n.start("b")

@@ -315,8 +315,8 @@ func (m *Membership) Forget(ids ...identity.ID) error {
 			err = fmt.Errorf("%w: %q", ErrNoMember, id)
 		case id == m.self:
 			err = errors.New("cluster: a node cannot forget itself; stop it instead")
-		case e.state == Alive:
-			err = fmt.Errorf("cluster: %s is alive and would come back at once; stop it first", e.card.Name)
+		case e.state == Alive || e.state == Suspect:
+			err = fmt.Errorf("cluster: %s is %v and would come back at once; stop it first, or wait until it has failed", e.card.Name, e.state)
 		}
 		if err != nil {
 			m.mu.Unlock()

@@ -13,7 +13,7 @@ import (
 type timing struct {
 	scale     float64
 	keepAlive time.Duration // of sessions
-	handshake time.Duration // of sessions; not below a second, whatever the scale
+	handshake time.Duration // of sessions; a limit, not a pace, so no scale makes it shorter
 	grace     time.Duration // how long a session may be down before its member is suspect
 	suspect   time.Duration // a failed probe is shown for this long at most; gossip has decided by then
 	settle    time.Duration // a view unchanged for this long has settled
@@ -46,7 +46,7 @@ func timings(p Profile, scale float64) (timing, error) {
 	default:
 		return timing{}, fmt.Errorf("cluster: the profile is %q; it must be %q or %q", p, LAN, Tunnel)
 	}
-	t.handshake = max(t.of(5*time.Second), 2*time.Second)
+	t.handshake = max(t.of(5*time.Second), 5*time.Second)
 	t.suspect = t.of(30 * time.Second)
 	t.settle = t.of(200 * time.Millisecond)
 	t.tick = max(t.of(200*time.Millisecond), 10*time.Millisecond)

@@ -69,7 +69,8 @@ type refusal struct {
 // moment reaches a strict majority of E (gossip holds them alive and a session with them
 // is up; the node itself counts if it is in E):
 //
-//   - forgetting (expired): one member a task at a time, so that two nodes of one half that
+//   - forgetting (expired): when a member has failed and the majority was reached for all of forget-after, so that
+//     after a heal nobody is forgotten who just was not called yet; and one member a task at a time, so that two nodes of one half that
 //     have not yet heard of each other's step still hold rosters whose majorities overlap;
 //   - enrolling (enrol): every live newcomer of the task.
 //
@@ -101,6 +102,7 @@ type roster struct {
 	synced  bool // state was exchanged with a peer, or there is nobody to exchange it with
 
 	founded    map[[32]byte]bool      // tasks that have or had enrolled members
+	since      map[[32]byte]time.Time // since when this node reaches a majority of a task; absent: it does not
 	lastForgot map[[32]byte]time.Time // by task
 }
 
@@ -111,6 +113,7 @@ func newRoster(self identity.ID, limit int) *roster {
 		tombs:      make(map[identity.ID]tombstone),
 		refused:    make(map[identity.ID]refusal),
 		founded:    make(map[[32]byte]bool),
+		since:      make(map[[32]byte]time.Time),
 		lastForgot: make(map[[32]byte]time.Time),
 	}
 }
@@ -337,16 +340,11 @@ func (r *roster) count(e *entry, under uint64) {
 func (r *roster) expired(now time.Time, after, spread time.Duration) []*entry {
 	var out []*entry
 	chosen := make(map[[32]byte]*entry)
-	var majority map[[32]byte]bool
 	for _, e := range r.entries {
-		if e.enrolled == 0 || e.state != Failed || now.Sub(e.since) < after {
-			continue
-		}
-		if majority == nil {
-			majority = r.majority()
-		}
 		t := e.card.Task
-		if !majority[t] || now.Sub(r.lastForgot[t]) < spread {
+		since, majority := r.since[t]
+		if e.enrolled == 0 || e.state != Failed || now.Sub(e.since) < after || !majority || now.Sub(since) < after ||
+			now.Sub(r.lastForgot[t]) < spread {
 			continue
 		}
 		// The smallest id first, so that nodes that decide at once decide alike.
@@ -402,9 +400,20 @@ func (r *roster) refuse(c identity.Card, reason string, now time.Time) bool {
 // from it.
 func fatal(err error) bool { return errors.Is(err, errFull) || errors.Is(err, errConflict) }
 
-// refresh recomputes the states. It reports whether one changed. grace is how long a session may be down
-// before its member is shown as suspect.
+// refresh recomputes the states, and since when a majority of each task is reached. It reports whether a state changed. grace is
+// how long a session may be down before its member is shown as suspect.
 func (r *roster) refresh(now time.Time, grace time.Duration) bool {
+	majority := r.majority()
+	for t := range r.since {
+		if !majority[t] {
+			delete(r.since, t)
+		}
+	}
+	for t, yes := range majority {
+		if _, already := r.since[t]; yes && !already {
+			r.since[t] = now
+		}
+	}
 	changed := false
 	for id, e := range r.entries {
 		s := Failed

@@ -108,6 +108,7 @@ func (r *roster) counts(p *person) bool {
 }
 
 func TestAnOlderCardNeverReplacesANewerOne(t *testing.T) {
+	t.Parallel()
 	who := people(t, 2)
 	r := rosterOf(t, who)
 	if changed, err := r.upsert(who[1].card(t, 5), time.Now()); !changed || err != nil {
@@ -126,6 +127,7 @@ func TestAnOlderCardNeverReplacesANewerOne(t *testing.T) {
 }
 
 func TestAFailedMemberIsForgottenOnlyWithAStrictMajorityOfItsTask(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		n, reached int // reached includes this node
 		want       bool
@@ -153,6 +155,7 @@ func TestAFailedMemberIsForgottenOnlyWithAStrictMajorityOfItsTask(t *testing.T) 
 }
 
 func TestTheMajorityIsCountedPerTask(t *testing.T) {
+	t.Parallel()
 	who := people(t, 5)
 	for _, p := range who[2:] {
 		p.task = [32]byte{2}
@@ -187,6 +190,7 @@ func rosterOf2(t *testing.T, who []*person) *roster {
 }
 
 func TestANewcomerOnTheMinoritySideDoesNotCount(t *testing.T) {
+	t.Parallel()
 	who := people(t, 3)
 	r := rosterOf(t, who)
 	r.reach(who[1], false)
@@ -204,6 +208,7 @@ func TestANewcomerOnTheMinoritySideDoesNotCount(t *testing.T) {
 }
 
 func TestNobodyIsEnrolledBeforeStateWasExchanged(t *testing.T) {
+	t.Parallel()
 	who := people(t, 2)
 	r := newRoster(who[0].id(), 256)
 	r.add(t, who[0], 1)
@@ -220,6 +225,7 @@ func TestNobodyIsEnrolledBeforeStateWasExchanged(t *testing.T) {
 }
 
 func TestANewcomerTakesTheRosterOfThoseWhomItJoins(t *testing.T) {
+	t.Parallel()
 	who := people(t, 4)
 	old := rosterOf(t, who[:3])
 	late := newRoster(who[3].id(), 256)
@@ -259,6 +265,7 @@ func transfer(t testing.TB, from, to *roster) bool {
 }
 
 func TestMergeTakesOverEnrolmentsOfThoseWhoKnewAll(t *testing.T) {
+	t.Parallel()
 	who := people(t, 5)
 	a, b := rosterOf(t, who[:3]), rosterOf(t, who[:3])
 	a.add(t, who[3], 1)
@@ -277,6 +284,7 @@ func TestMergeTakesOverEnrolmentsOfThoseWhoKnewAll(t *testing.T) {
 }
 
 func TestATombstoneCoversOnlyOlderCards(t *testing.T) {
+	t.Parallel()
 	who := people(t, 3)
 	a, b := rosterOf(t, who), rosterOf(t, who)
 	if !a.forget(who[2].id(), 1, time.Now()) || a.forget(who[2].id(), 1, time.Now()) {
@@ -305,6 +313,7 @@ func TestATombstoneCoversOnlyOlderCards(t *testing.T) {
 }
 
 func TestANodeThatHearsOfItsOwnTombstoneSignsAnew(t *testing.T) {
+	t.Parallel()
 	who := people(t, 3)
 	r := rosterOf(t, who)
 	if r.mustResign() {
@@ -323,6 +332,7 @@ func TestANodeThatHearsOfItsOwnTombstoneSignsAnew(t *testing.T) {
 }
 
 func TestWhoLeftNoLongerCountsAndAnOldCardDoesNotRaiseIt(t *testing.T) {
+	t.Parallel()
 	who := people(t, 3)
 	a, b := rosterOf(t, who), rosterOf(t, who)
 	now := time.Now()
@@ -353,6 +363,7 @@ func TestWhoLeftNoLongerCountsAndAnOldCardDoesNotRaiseIt(t *testing.T) {
 }
 
 func TestTheCapKeepsExistingMembersAndRefusesMore(t *testing.T) {
+	t.Parallel()
 	who := people(t, 4)
 	r := rosterOf(t, who[:3])
 	r.limit = 3
@@ -372,6 +383,7 @@ func TestTheCapKeepsExistingMembersAndRefusesMore(t *testing.T) {
 }
 
 func TestTombstonesAreBounded(t *testing.T) {
+	t.Parallel()
 	r := newRoster("self", 8)
 	for i := range maxTombstones + 50 {
 		r.bury(identity.ID(fmt.Sprint(i)), 1, time.Unix(int64(i), 0))
@@ -385,6 +397,7 @@ func TestTombstonesAreBounded(t *testing.T) {
 }
 
 func TestAChangeOfTaskIsANewcomerToIt(t *testing.T) {
+	t.Parallel()
 	who := people(t, 3)
 	r := rosterOf(t, who)
 	r.reach(who[1], false)
@@ -417,6 +430,7 @@ func (r *roster) show(who []*person) string {
 // The property that all the rules are for: whatever splits, heals, joins and leaves there are, as long as news spreads within a half
 // before the next split, no two halves reach a quorum at once.
 func TestOfTwoHalvesAtMostOneReachesAQuorum(t *testing.T) {
+	t.Parallel()
 	seed := rand.Uint64()
 	rng := rand.New(rand.NewPCG(seed, 1))
 	defer func() {
@@ -426,7 +440,7 @@ func TestOfTwoHalvesAtMostOneReachesAQuorum(t *testing.T) {
 	}()
 	everybody := people(t, 9)
 	task := everybody[0].task
-	for run := range 20 {
+	for run := range 8 {
 		var trace []string
 		n := 2 + rng.IntN(4)
 		rosters := make(map[*person]*roster)

@@ -100,7 +100,7 @@ func (t *Transport) drain(w *writer) {
 // may have been replaced). It returns the stream to use next, or nil when the batch was lost.
 func (t *Transport) send(id identity.ID, conn net.Conn, batch []byte) net.Conn {
 	for range 2 {
-		if conn == nil {
+		if conn == nil && t.ctx.Err() == nil {
 			conn = t.openPackets(id)
 		}
 		if conn == nil {

@@ -201,6 +201,8 @@ func (t *Transport) Shutdown() error {
 	t.conns = make(map[net.Conn]struct{})
 	t.mu.Unlock()
 	for c := range conns {
+		// A close alone is a half-close: a read would wait on for what the peer still sends.
+		c.SetDeadline(time.Unix(1, 0))
 		c.Close()
 	}
 	t.wg.Wait()
