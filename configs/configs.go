@@ -268,9 +268,9 @@ func (b *builder) findToken() error {
 
 // EnsureToken makes a token for a node that has a public URL and none yet, and
 // keeps it in the state folder, so that a restart stays in the same cluster. It
-// reports whether it made one.
+// reports whether it made one. Who says --open wants none.
 func (s *Settings) EnsureToken() (made bool, err error) {
-	if s.Node.Token != nil || s.Node.PublicURL == "" {
+	if s.Node.Token != nil || s.Node.PublicURL == "" || s.Node.Open {
 		return false, nil
 	}
 	tok, err := identity.NewToken()

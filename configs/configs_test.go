@@ -335,13 +335,18 @@ func TestAPublicNodeMakesItsTokenOnce(t *testing.T) {
 	}
 }
 
-func TestAPrivateNodeMakesNoToken(t *testing.T) {
-	s, err := Load(Input{Flags: flags("state-dir", t.TempDir()), Env: env()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if made, err := s.EnsureToken(); made || err != nil || s.Node.Token != nil {
-		t.Errorf("made %v, %v", made, err)
+func TestAPrivateOrOpenNodeMakesNoToken(t *testing.T) {
+	for name, f := range map[string]map[string][]string{
+		"private": flags("state-dir", t.TempDir()),
+		"open":    flags("state-dir", t.TempDir(), "public-url", "https://ab12.example", "open", "true"),
+	} {
+		s, err := Load(Input{Flags: f, Env: env()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if made, err := s.EnsureToken(); made || err != nil || s.Node.Token != nil {
+			t.Errorf("%s: made %v, %v", name, made, err)
+		}
 	}
 }
 

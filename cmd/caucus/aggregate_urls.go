@@ -146,7 +146,7 @@ func (a *app) showServers(servers []*server, task ml.Task, r consensus.Result) {
 			paint = s.yellow
 		}
 		if sv.reply.Probabilities != nil {
-			sure = percent(sv.reply.Probabilities[sv.reply.Label])
+			sure = share(sv.reply.Probabilities[sv.reply.Label])
 		}
 		t.add(text(sv.name), painted(fmt.Sprintf("%d %s", sv.reply.Label, task.Labels[sv.reply.Label]), paint), number(sure), number(millis(sv.reply.Elapsed.Seconds()*1000)))
 	}

@@ -4,7 +4,10 @@ import (
 	"context"
 	"io"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"runtime/debug"
+	"strings"
 
 	"golang.org/x/term"
 )
@@ -16,18 +19,33 @@ type app struct {
 	env      func(string) (string, bool)
 	outStyle style
 	errStyle style
-	inTTY    bool // somebody types
-	errTTY   bool // somebody watches
-	started  bool // the command line was understood; what fails now is no usage error
+	self     string // how this program was called, for lines to paste
+	inTTY    bool   // somebody types
+	errTTY   bool   // somebody watches
+	started  bool   // the command line was understood; what fails now is no usage error
 }
 
 func newApp(in, out, err *os.File) *app {
-	a := &app{in: in, out: out, err: err, env: os.LookupEnv}
+	a := &app{in: in, out: out, err: err, env: os.LookupEnv, self: selfName(os.Args[0])}
 	a.inTTY = term.IsTerminal(int(in.Fd()))
 	a.errTTY = term.IsTerminal(int(err.Fd()))
 	a.outStyle = styleFor(term.IsTerminal(int(out.Fd())), a.env)
 	a.errStyle = styleFor(a.errTTY, a.env)
 	return a
+}
+
+// selfName is how to call this program again: a student who used go run has no
+// caucus to call.
+func selfName(called string) string {
+	switch {
+	case strings.Contains(filepath.ToSlash(called), "/go-build"):
+		return "go run ./cmd/caucus"
+	case strings.ContainsRune(called, filepath.Separator):
+		if _, err := exec.LookPath("caucus"); err != nil {
+			return called
+		}
+	}
+	return "caucus"
 }
 
 // run executes one command line and returns its exit code.

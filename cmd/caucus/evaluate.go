@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -104,6 +106,7 @@ func (a *app) evaluate(ctx context.Context, c *api.Client, path, label string, o
 	if e.Consensus, err = ml.EvaluateLabels(task, d.Y, predicted); err != nil {
 		return nil, err
 	}
+	slices.SortStableFunc(e.Members, func(a, b memberEvaluation) int { return strings.Compare(a.Name, b.Name) })
 	for i := range e.Members {
 		if m := &e.Members[i]; m.Answered > 0 {
 			m.Accuracy = float64(m.Correct) / float64(m.Answered)
@@ -187,7 +190,7 @@ func (a *app) showEvaluation(e *evaluation) {
 	for _, m := range e.Members {
 		right, accuracy, note := "", "", ""
 		if m.Answered > 0 {
-			right, accuracy = fmt.Sprintf("%d of %d", m.Correct, m.Answered), percent(m.Accuracy)
+			right, accuracy = fmt.Sprintf("%d of %d", m.Correct, m.Answered), share(m.Accuracy)
 		}
 		if m.Answered < e.Rows {
 			note = fmt.Sprintf("no vote on %s (%s)", plural(e.Rows-m.Answered, "row"), oneLine(m.Reason))
@@ -199,12 +202,12 @@ func (a *app) showEvaluation(e *evaluation) {
 		correct += e.Consensus.Confusion[i][i]
 	}
 	t.add(painted("consensus", s.bold), text("("+e.Method+")"), number(fmt.Sprintf("%d of %d", correct, e.Rows)),
-		cell{text: percent(e.Consensus.Accuracy), paint: s.bold, right: true}, text(""))
+		cell{text: share(e.Consensus.Accuracy), paint: s.bold, right: true}, text(""))
 	t.write(a.out, s)
 	if e.Ties > 0 {
 		fmt.Fprintf(a.out, "\n  %s among these\n", plural(e.Ties, "tie"))
 	}
-	fmt.Fprintf(a.out, "\nWhat the consensus said (across) of rows that are (down)\n\n")
+	fmt.Fprintf(a.out, "\nDown: what the rows are. Across: what the consensus says.\n\n")
 	a.showConfusion(e)
 }
 
@@ -230,11 +233,11 @@ func (a *app) showConfusion(e *evaluation) {
 			}
 			cells = append(cells, cell{text: fmt.Sprint(n), paint: paint, right: true})
 		}
-		share := "-"
+		right := "-"
 		if sum > 0 {
-			share = percent(float64(row[i]) / float64(sum))
+			right = share(float64(row[i]) / float64(sum))
 		}
-		t.add(append(cells, number(share))...)
+		t.add(append(cells, number(right))...)
 	}
 	t.write(a.out, s)
 }

@@ -63,6 +63,9 @@ func (a *app) report(ctx context.Context, cmd *cobra.Command, err error) int {
 	sentence, _, _ := strings.Cut(err.Error(), "\n")
 	fmt.Fprintf(a.err, "%s %s\n", a.errStyle.red("caucus:"), sentence)
 	for _, try := range tries {
+		if rest, ok := strings.CutPrefix(try, "caucus "); ok {
+			try = a.self + " " + rest
+		}
 		fmt.Fprintf(a.err, "%s %s\n", a.errStyle.bold("Try:"), try)
 	}
 	return code
@@ -92,7 +95,7 @@ func diagnose(ctx context.Context, cmd *cobra.Command, err error, started bool) 
 	case errors.As(err, &setting):
 		return exitUsage, []string{path + " --help"}
 	case errors.As(err, &problem):
-		return problemCode(problem), problemTries(problem)
+		return problemCode(problem), problemTries(problem, path)
 	case errors.Is(err, node.ErrCouldNotJoin):
 		return exitNotJoined, []string{"check the address after --join and that a node runs there, or leave out --join-required to go on trying"}
 	case errors.Is(err, cluster.ErrStateInUse):
@@ -122,11 +125,13 @@ func problemCode(p *api.Problem) int {
 	switch {
 	case p.Kind() == api.QuorumNotReached, p.Kind() == api.Joining:
 		return exitNoQuorum
+	case p.Kind() == api.BadInput:
+		return exitUsage
 	}
 	return exitFailure
 }
 
-func problemTries(p *api.Problem) []string {
+func problemTries(p *api.Problem, path string) []string {
 	if len(p.WhatToDo) > 0 {
 		return p.WhatToDo
 	}
@@ -138,7 +143,7 @@ func problemTries(p *api.Problem) []string {
 	case http.StatusNotFound:
 		return []string{"check --node: is it the address of a caucus node, without a path?"}
 	}
-	return nil
+	return []string{path + " --help"}
 }
 
 // oneLine keeps what a stranger sent from repainting the terminal.

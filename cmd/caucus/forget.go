@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -46,6 +47,10 @@ A forgotten member that returns is let in again.`,
 			if err != nil {
 				if r.json {
 					a.printProblem(err)
+				}
+				var p *api.Problem
+				if errors.As(err, &p) && p.Kind() == api.BadInput {
+					return &failure{code: exitFailure, err: err, try: "caucus members   (who is there, and who failed)"}
 				}
 				return err
 			}

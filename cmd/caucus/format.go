@@ -13,6 +13,9 @@ func percent(x float64) string {
 	return strings.TrimSuffix(s, ".0") + " %"
 }
 
+// share writes a share for a column, always with one decimal, so that points align.
+func share(x float64) string { return strconv.FormatFloat(100*x, 'f', 1, 64) + " %" }
+
 // millis writes a duration in milliseconds for people: three digits that matter.
 func millis(ms float64) string {
 	switch {

@@ -64,7 +64,7 @@ func (a *app) showMembers(r *api.MembersReply) {
 		}
 		accuracy, rtt := "", ""
 		if m.Accuracy != nil {
-			accuracy = percent(m.Accuracy.Float())
+			accuracy = share(m.Accuracy.Float())
 		}
 		if m.RTT > 0 {
 			rtt = millis(m.RTT.Float())
@@ -81,7 +81,7 @@ func (a *app) showMembers(r *api.MembersReply) {
 			number(rtt), number(accuracy), text(oneLine(m.URL)), painted(note, s.dim))
 	}
 	t.write(a.out, s)
-	fmt.Fprintf(a.err, "\n%s, %s\n", plural(len(r.Members), "member"), plural(voters, "voter"))
+	fmt.Fprintf(a.err, "\n%s, %s; * is the node that was asked\n", plural(len(r.Members), "member"), plural(voters, "voter"))
 }
 
 // state returns how a member's state is painted.

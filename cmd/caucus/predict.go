@@ -62,7 +62,7 @@ func (a *app) showPrediction(r *api.PredictReply) {
 			paint = s.green
 		}
 		bar := strings.Repeat("#", int(p*20+0.5))
-		t.add(painted(oneLine(label), paint), number(percent(p)), painted(bar, paint))
+		t.add(painted(oneLine(label), paint), number(share(p)), painted(bar, paint))
 	}
 	t.write(a.out, s)
 }

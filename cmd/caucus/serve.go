@@ -101,9 +101,16 @@ func (a *app) introduce(ctx context.Context, n *node.Node, s configs.Settings) {
 	if s.Node.Token != nil {
 		line("token", "from "+s.TokenSource)
 	}
+	if s.Node.PublicURL != "" && s.Node.Token == nil {
+		fmt.Fprintf(w, "  %s whoever has the URL can join and ask; for friends alone set CAUCUS_TOKEN or leave out --open\n", st.yellow("open:"))
+	}
 	if s.Node.PublicURL != "" || s.Node.Token != nil {
 		i := invitation{url: outsideURL(card.URL, n.Addr()), token: s.Node.Token, kinds: []string{card.Model}, task: card.Task.Name}
-		fmt.Fprintln(w, "\nTeammates come in by pasting this line; it holds the cluster's secret:")
+		secret := ""
+		if i.token != nil {
+			secret = "; it holds the cluster's secret"
+		}
+		fmt.Fprintf(w, "\nTeammates come in by pasting this line%s:\n", secret)
 		fmt.Fprintf(w, "  %s\n", st.cyan(i.line()))
 		for _, note := range i.notes() {
 			fmt.Fprintf(w, "  %s\n", st.dim(note))

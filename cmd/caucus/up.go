@@ -258,7 +258,7 @@ func (a *app) showTrio(t *trio, cards []*api.CardReply, row []float64, reply *ap
 	for i, c := range cards {
 		accuracy := ""
 		if c.Evaluation != nil {
-			accuracy = percent(c.Evaluation.Accuracy)
+			accuracy = share(c.Evaluation.Accuracy)
 		}
 		nodes.add(painted(c.Name, s.bold), text(modelName(c.Model, c.Params)), number(accuracy), painted("http://"+local(t.nodes[i].Addr()), s.cyan))
 	}
@@ -271,7 +271,7 @@ func (a *app) showTrio(t *trio, cards []*api.CardReply, row []float64, reply *ap
 	fmt.Fprintf(w, "\nA question to all three, asked at %s: %s?\n\n", cards[0].Name, wrap(strings.Join(question, ", "), 88))
 	showConsensus(w, reply, "  ", s)
 	fmt.Fprintf(w, "\nAsk any of them yourself, in another terminal:\n\n  %s\n", s.cyan(curlLine(local(t.nodes[0].Addr()), row)))
-	fmt.Fprintf(w, "  %s\n", s.cyan(caucusLine(portOf(t.nodes[0].Addr()), row)))
+	fmt.Fprintf(w, "  %s\n", s.cyan(a.self+caucusLine(portOf(t.nodes[0].Addr()), row)))
 	fmt.Fprintf(w, "\n%s\n", s.dim("Ctrl-C stops all three."))
 }
 
@@ -284,7 +284,7 @@ func curlLine(address string, row []float64) string {
 	return fmt.Sprintf("curl '%s/consensus?%s'", address, strings.Join(parts, "&"))
 }
 
-// caucusLine asks it with this program.
+// caucusLine is what follows this program's name to ask it the same.
 func caucusLine(port int, row []float64) string {
 	parts := make([]string, len(row))
 	negative := false
@@ -292,7 +292,7 @@ func caucusLine(port int, row []float64) string {
 		parts[i] = float(x)
 		negative = negative || x < 0
 	}
-	line := "caucus consensus "
+	line := " consensus "
 	if port != 5001 {
 		line += fmt.Sprintf("--node http://localhost:%d ", port)
 	}

@@ -15,22 +15,27 @@ func votesTable(votes []api.Vote, decided, indent string, s style) *table {
 	votes = slices.SortedStableFunc(slices.Values(votes), func(a, b api.Vote) int { return strings.Compare(a.Name, b.Name) })
 	t := &table{indent: indent, head: []string{"NODE", "MODEL", "VOTE", "SURE", "WEIGHT", "TIME", "NOTE"}}
 	names := tellApart(votes)
-	weighted := false
+	weighted, models := false, false
 	for _, v := range votes {
 		weighted = weighted || v.Outcome == "ok" && v.Weight != 1e6
+		models = models || v.Model != v.Name
 	}
 	for i, v := range votes {
+		model := oneLine(v.Model)
+		if !models {
+			model = "" // the column would say the names again
+		}
 		took := ""
 		if v.Outcome != "pending" && v.Ms > 0 {
 			took = millis(v.Ms.Float())
 		}
 		if v.Outcome != "ok" {
-			t.add(text(names[i]), text(oneLine(v.Model)), painted("- "+oneLine(v.Outcome), s.yellow), number(""), number(""), number(took), painted(oneLine(v.Reason), s.dim))
+			t.add(text(names[i]), text(model), painted("- "+oneLine(v.Outcome), s.yellow), number(""), number(""), number(took), painted(oneLine(v.Reason), s.dim))
 			continue
 		}
 		sure, weight := "", ""
 		if !v.Probabilities.IsZero() {
-			sure = percent(v.Probabilities.Of(v.Label).Float())
+			sure = share(v.Probabilities.Of(v.Label).Float())
 		}
 		if weighted {
 			weight = fmt.Sprintf("%.2f", v.Weight.Float())
@@ -39,7 +44,7 @@ func votesTable(votes []api.Vote, decided, indent string, s style) *table {
 		if v.Label != decided {
 			paint = s.yellow
 		}
-		t.add(text(names[i]), text(oneLine(v.Model)), painted(oneLine(v.Label), paint), number(sure), number(weight), number(took), text(""))
+		t.add(text(names[i]), text(model), painted(oneLine(v.Label), paint), number(sure), number(weight), number(took), text(""))
 	}
 	return t
 }
