@@ -420,3 +420,19 @@ func TestManyGoroutinesGetTheAnswersOfOne(t *testing.T) {
 		wg.Wait()
 	}
 }
+
+// Pinned, because two machines that fit the same data with the same seed must be seen to
+// have the same model, after an upgrade and on another processor too. The SVM is not
+// here: its sigmoids hang on math.Exp, whose last bit differs between processors.
+func TestFingerprintsArePinned(t *testing.T) {
+	for kind, want := range map[ml.Kind]string{
+		ml.KNN:    "cdb6d4a4e52fb00b",
+		ml.Forest: "393fe00b967e9622",
+		ml.Tree:   "12c8390c74f57761",
+	} {
+		f := fit(t, ml.Iris(), ml.FitOptions{Kind: kind, Seed: 42}).Fingerprint()
+		if got := fmt.Sprintf("%x", f[:8]); got != want {
+			t.Errorf("%s is now %s, was %s: nodes of two versions will not know that they share a model", kind, got, want)
+		}
+	}
+}
