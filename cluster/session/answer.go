@@ -47,9 +47,12 @@ func (l *link) asked(payload []byte) error {
 	if seen := binary.BigEndian.Uint32(payload[8:]); int32(seen-l.queue.seen) > 0 && int32(l.queue.written-seen) >= 0 {
 		l.queue.seen = seen
 	}
+	full := l.queue.answers > maxAnswers
 	l.mu.Unlock()
 	l.used.Store(true)
 	switch {
+	case full:
+		l.answers = appendFailure(l.answers, id, true, "this peer has too many answers to read")
 	case l.m.cfg.Responder == nil:
 		l.answers = appendFailure(l.answers, id, false, "it answers no questions")
 	case l.quick(ask):
@@ -290,8 +293,9 @@ func (l *link) flushAnswers() error {
 	inline := l.mayInline(len(l.answers))
 	if l.ended == nil && l.leaving == nil {
 		q.out = append(q.out, l.answers...)
+		q.answers += len(l.answers)
 	}
-	stuck := len(q.out) > maxStuck
+	stuck := q.answers > maxStuck
 	var b []byte
 	muxed := q.muxed
 	if inline {

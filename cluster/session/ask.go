@@ -135,7 +135,7 @@ func (l *link) sendAsk(c *call, ask []byte) (id uint64, err error) {
 		err = goneError(l.ended)
 	case l.leaving != nil || l.drain.sent:
 		err = errElsewhere
-	case len(l.pending) >= maxPending || len(q.out) > maxQueued:
+	case len(l.pending) >= maxPending || q.asks > maxAsks:
 		err = ErrBusy
 	}
 	if err != nil {
@@ -158,6 +158,7 @@ func (l *link) sendAsk(c *call, ask []byte) (id uint64, err error) {
 	q.out = binary.BigEndian.AppendUint32(q.out, l.read.Load())
 	q.out = append(q.out, ask...)
 	endFrame(q.out, start)
+	q.asks += len(q.out) - start
 	c.end = q.written + uint32(len(q.out))
 	if len(l.pending) > 1 || !l.mayInline(0) {
 		l.mu.Unlock()

@@ -13,6 +13,8 @@ import (
 // and are let in chunk by chunk, so that they never stand before a small one.
 type queue struct {
 	out     []byte        // frames
+	asks    int           // bytes of questions in out
+	answers int           // bytes of answers in out
 	spare   []byte        // the buffer that out is swapped with
 	writing bool          // somebody is in conn.Write, with a buffer that it took
 	wake    chan struct{} // has a token when the writer should look
@@ -33,11 +35,13 @@ type bulk struct {
 }
 
 const (
-	// maxQueued is how much may wait before new questions are ErrBusy.
-	maxQueued = 1 << 20
-	// maxStuck is how much may wait, of whatever kind, before a peer that asks and
-	// does not read is cut off.
-	maxStuck = 8 << 20
+	// maxAsks is how many bytes of questions may wait before new ones are ErrBusy.
+	maxAsks = 1 << 20
+	// maxAnswers is how many bytes of answers may wait before further questions are shed.
+	maxAnswers = 4 << 20
+	// maxStuck is how many may wait before a peer is cut off: it asks on and on and
+	// does not even read that it was shed.
+	maxStuck = 5 << 20
 	// maxInline is how much may be on its way and unread when somebody other than
 	// the writer writes. Sockets hold this much, so the write does not block. It is
 	// what keeps two readers, each writing answers into a full socket that the
@@ -80,6 +84,7 @@ func (l *link) mayInline(n int) bool {
 func (q *queue) take() []byte {
 	b := q.out
 	q.out, q.spare = q.spare[:0], nil
+	q.asks, q.answers = 0, 0
 	q.writing = true
 	q.written += uint32(len(b))
 	return b
