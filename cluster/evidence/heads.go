@@ -17,7 +17,7 @@ const (
 	headHash     = 16 // 128 bits: finding two records of one prefix takes 2^64 signatures
 	headSize     = 32 + 8 + 8 + headHash
 
-	// MaxHeads is the most bytes that heads may have: 74 KiB, with every origin at
+	// MaxHeads is the most bytes that heads may have: 72 KiB, with every origin at
 	// MaxEpochs chains. One chain each of 256 origins make 16 KiB, of 5 members 357 bytes.
 	MaxHeads = headsFixed + MaxOrigins*(MaxEpochs*headSize+32)
 )

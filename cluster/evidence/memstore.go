@@ -43,7 +43,11 @@ func (s *memStore) commit(c *changes) error {
 			m = &memChain{first: r.Sequence}
 			s.chains[id] = m
 		}
-		m.raw = append(m.raw, r.Raw)
+		if i := r.Sequence - m.first; i < uint64(len(m.raw)) {
+			m.raw[i] = r.Raw // a part of a chain was adopted of which some was here
+		} else {
+			m.raw = append(m.raw, r.Raw)
+		}
 	}
 	return nil
 }

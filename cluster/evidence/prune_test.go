@@ -4,6 +4,7 @@ import (
 	"crypto/ed25519"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -263,5 +264,45 @@ func TestCompareSaysWhoLacksWhat(t *testing.T) {
 	binary.BigEndian.PutUint64(heads[37+40:], 0)
 	if _, err := a.Snapshot().Compare(heads); !errors.Is(err, ErrHeads) {
 		t.Fatal(err)
+	}
+}
+
+func TestAPartOfAChainIsAdoptedOverWhatIsHere(t *testing.T) {
+	k := newKey(t)
+	chain := []*Record{forge(t, k, nil, nil)}
+	for i := range 9 {
+		chain = append(chain, forge(t, k, chain[i], func(r *Record) { r.Kept = min(r.Kept, 5) }))
+	}
+	for name, disk := range map[string]bool{"in memory": false, "on disk": true} {
+		for have := range 10 {
+			t.Run(fmt.Sprintf("%s, %d here", name, have), func(t *testing.T) {
+				n := open(t, newKey(t), func(c *Config) {
+					if disk {
+						c.StateDir = t.TempDir()
+					}
+				})
+				for _, r := range chain[:have] {
+					n.receive(t, r, Stored)
+				}
+				for range 2 {
+					want := Stored
+					if n.Snapshot().Records() > 0 && n.Snapshot().Replay()[0].Sequence == 6 {
+						want = Duplicate
+					}
+					got, err := n.change(func(t *tx) (Outcome, error) { return t.adopt(chain[5:]) })
+					if got != want || err != nil {
+						t.Fatalf("%v, %v", got, err)
+					}
+				}
+				whole := newNode(t)
+				for _, r := range chain {
+					whole.receive(t, r, Stored)
+				}
+				equalEvidence(t, n, whole)
+				copied := newNode(t)
+				syncLogs(t, copied, n)
+				equalEvidence(t, n, copied)
+			})
+		}
 	}
 }

@@ -340,7 +340,7 @@ func (x *exchange) settle(t *tx) error {
 	outcome, err := t.adopt(segment)
 	switch outcome {
 	case Stored:
-		x.done.Stored += len(segment)
+		x.done.Stored += int(segment[len(segment)-1].Kept)
 	case Fork:
 		x.done.Forks++
 	}
