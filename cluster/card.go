@@ -125,9 +125,10 @@ func (m *Membership) learnLocked(c identity.Card) error {
 // outranLocked answers a card of this node's key with a higher sequence than its own: its state was
 // lost, or the key is used twice. The last word must be this node's.
 func (m *Membership) outranLocked(sequence uint64) {
-	if sequence <= m.sequence || sequence > maxSequence || m.leaving {
-		return
+	if sequence <= m.sequence || sequence > maxSequence || m.leaving || time.Since(m.outranAt) < m.timing.spread {
+		return // or wait, so that two processes with one key do not chase each other at gossip's full speed
 	}
+	m.outranAt = time.Now()
 	m.log.Warn("a later card of this node's own key is about: its state was lost, or another process uses the same key", "sequence", sequence, "own", m.sequence)
 	m.sequence = sequence
 	m.resignLocked()

@@ -43,8 +43,6 @@ type wire struct {
 	net.Conn
 	n        *network
 	from, to string
-	mu       sync.Mutex
-	frozen   chan struct{} // not nil: writes and reads wait for it
 }
 
 func newNetwork(t testing.TB) *network {

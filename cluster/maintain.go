@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"caucus/cluster/identity"
+	"caucus/cluster/session"
 )
 
 // maintain keeps a session with every live member, brings members with a session back into gossip, lets states and
@@ -178,8 +179,14 @@ func (m *Membership) rejoinMember(id identity.ID) {
 	ctx, cancel := context.WithTimeout(m.ctx, dialWithin)
 	defer cancel()
 	err := m.dialer.attempt(ctx, id, true)
-	if err == nil {
+	switch {
+	case err == nil:
 		err = m.joinGossip(id)
+	case errors.Is(err, session.ErrIdentity):
+		// The member lost its key, say, and lives on at its URL as another, who may not know of this node.
+		if url, e := m.urlOf(id); e == nil {
+			err = m.joinURL(ctx, url, nil)
+		}
 	}
 	if err != nil && !errors.Is(err, ErrStopped) {
 		m.log.Debug("failed member not rejoined", "member", id, "error", err)

@@ -54,7 +54,8 @@ type Membership struct {
 	seeds            int           // invites that have not turned out to be this node
 	joining          bool          // Join was called
 	everPeer         bool
-	restored         bool // the roster came from disk and nobody on it has been reached
+	restored         bool      // the roster came from disk and nobody on it has been reached
+	outranAt         time.Time // when a later card of this node's own key was last answered
 	leaving          bool
 	stopped          bool
 	storageErr       error

@@ -32,8 +32,8 @@ func (m *Membership) WaitReady(ctx context.Context) error {
 		alone := m.joining && m.seeds == 0 && !m.everPeer
 		m.mu.Unlock()
 		settle := m.timing.settle
-		if e := m.roster.entries[m.self]; e.enrolled == 0 {
-			settle *= 15 // it may come to count yet, once it has sessions with enough of the others
+		if e := m.roster.entries[m.self]; e.enrolled == 0 || m.restored {
+			settle *= 15 // it may come to count yet, or reach those whom it remembers, once it has sessions with them
 		}
 		wait := settle - age
 		if joined && (alone || wait <= 0) {
