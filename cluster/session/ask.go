@@ -72,8 +72,8 @@ func (c *call) finish(err error) {
 // maxPending is how many questions may wait for answers on one link.
 const maxPending = 4096
 
-// errElsewhere says that nothing new may be begun on this link; another has taken over.
-var errElsewhere = errors.New("session: another session with this peer takes over")
+// errElsewhere says that nothing new may be begun on this link; there may be another.
+var errElsewhere = errors.New("session: nothing new is begun on this session")
 
 // ask does what Manager.Ask says, on this link. errElsewhere means that nothing was sent.
 func (l *link) ask(ctx context.Context, ask, dst []byte) ([]byte, error) {
@@ -126,14 +126,12 @@ func (l *link) askAsync(ask []byte, done Asker) (Ticket, error) {
 	return Ticket{l, c, id}, nil
 }
 
-// sendAsk enters c in pending and queues or writes the question.
+// sendAsk enters c in pending and queues the question.
 func (l *link) sendAsk(c *call, ask []byte) (id uint64, err error) {
 	l.mu.Lock()
 	q := &l.queue
 	switch {
-	case l.ended != nil:
-		err = goneError(l.ended)
-	case l.leaving != nil || l.drain.sent:
+	case l.ended != nil || l.leaving != nil || l.drain.sent:
 		err = errElsewhere
 	case len(l.pending) >= maxPending || q.asks > maxAsks:
 		err = ErrBusy
@@ -160,18 +158,10 @@ func (l *link) sendAsk(c *call, ask []byte) (id uint64, err error) {
 	endFrame(q.out, start)
 	q.asks += len(q.out) - start
 	c.end = q.written + uint32(len(q.out))
-	if len(l.pending) > 1 || !l.mayInline(0) {
-		l.mu.Unlock()
-		l.wakeWriter()
-		return id, nil
-	}
-	// Alone, and sure not to block: writing here saves waking the writer.
-	muxed := q.muxed
-	b := q.take()
 	l.mu.Unlock()
-	if l.writeTaken(b, muxed) {
-		l.wakeWriter()
-	}
+	// Not written here, though that would do as well while the peer reads: one that
+	// does not would hold the asker beyond its deadline.
+	l.wakeWriter()
 	return id, nil
 }
 

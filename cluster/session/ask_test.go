@@ -25,40 +25,31 @@ func TestALargeBatchDoesNotHoldUpSmallQuestions(t *testing.T) {
 	if _, err := rand.Read(large); err != nil {
 		t.Fatal(err)
 	}
-	type result struct {
-		out []byte
-		err error
-	}
-	done := make(chan result, 2)
+	var wg sync.WaitGroup
+	var finished atomic.Int32
 	for range 2 { // two at once, to see them kept apart
-		go func() {
-			out, err := a.Ask(context.Background(), b.id, large, []byte("before "))
-			done <- result{out, err}
-		}()
-	}
-	small, finished := 0, 0
-	for finished < 2 {
-		if got := mustAsk(t, a, b.id, "small"); got != "re: small" {
-			t.Fatalf("got %q", got)
-		}
-		if got := mustAsk(t, b, a.id, "back"); got != "re: back" {
-			t.Fatalf("got %q", got)
-		}
-		small++
-		select {
-		case r := <-done:
-			finished++
-			if r.err != nil || !bytes.Equal(r.out, append([]byte("before re: "), large...)) {
-				t.Fatalf("the batch came back as %d bytes, %v", len(r.out), r.err)
+		wg.Add(1)
+		_, err := a.AskAsync(b.id, large, askerFunc(func(answer []byte, err error) {
+			defer wg.Done()
+			finished.Add(1)
+			if err != nil || !bytes.Equal(answer, append([]byte("re: "), large...)) {
+				t.Errorf("the batch came back as %d bytes, %v", len(answer), err)
 			}
-		default:
+		}))
+		if err != nil {
+			t.Fatal(err)
 		}
 	}
-	// The batches are 1,300 chunks there and back. Were they sent in one piece, two
-	// or three small questions would get between them.
-	if small < 8 {
-		t.Errorf("only %d small questions were answered meanwhile", small)
+	// Were the batches sent in one piece, each, these would come after them.
+	for _, way := range []struct{ from, to *node }{{a, b}, {b, a}} {
+		if got := mustAsk(t, way.from, way.to.id, "small"); got != "re: small" {
+			t.Errorf("got %q", got)
+		}
 	}
+	if n := finished.Load(); n != 0 {
+		t.Errorf("%d batches were answered before a small question", n)
+	}
+	wg.Wait()
 }
 
 func TestMessagesOfEverySizeArriveWhole(t *testing.T) {

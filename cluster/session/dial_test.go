@@ -58,7 +58,7 @@ func TestDialSaysWhatItMet(t *testing.T) {
 		"a web page":        {answering(t, page(200, html, "<html>")), []string{"no caucus node", "web page"}},
 		"some API":          {plain, []string{"no caucus node", "HTTP 200"}},
 		"a login":           {answering(t, page(401, "text/plain", "")), []string{"login", "401"}},
-		"a redirect":        {answering(t, http.RedirectHandler("https://elsewhere.example/", 302).ServeHTTP), []string{"redirects", "elsewhere.example", "302"}},
+		"a redirect":        {answering(t, http.RedirectHandler("https://elsewhere.example/", http.StatusFound).ServeHTTP), []string{"redirects", "elsewhere.example", "302"}},
 		"a tunnel, offline": {answering(t, page(404, html, "<p>The endpoint x.ngrok-free.app is offline.</p><code>ERR_NGROK_3200</code>")), []string{"offline", "ERR_NGROK_3200"}},
 		"a tunnel, no service": {answering(t, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Ngrok-Error-Code", "ERR_NGROK_8012")

@@ -39,7 +39,7 @@ func (l *link) keepAlive() {
 				lastUsed = now
 			}
 			if idle := l.m.cfg.IdleTimeout; idle > 0 && now.Sub(lastUsed) >= idle && l.unoccupied() {
-				l.bye(errEnded, fmt.Sprintf("it was not used for %v", idle))
+				l.m.dismiss(l, errEnded, fmt.Sprintf("it was not used for %v", idle))
 				continue
 			}
 			if now.Sub(lastHeard) < l.m.cfg.KeepAlive*time.Duration(missed+1) {

@@ -111,10 +111,15 @@ func (m *Manager) link(id identity.ID) (*link, error) {
 	if l := (*m.current.Load())[id]; l != nil {
 		return l, nil
 	}
+	return nil, m.gone()
+}
+
+// gone is why there is no link with a peer.
+func (m *Manager) gone() error {
 	if m.ctx.Err() != nil {
-		return nil, ErrClosed
+		return ErrClosed
 	}
-	return nil, ErrNoSession
+	return ErrNoSession
 }
 
 // Peers returns those with a live session, sorted by id.
@@ -147,7 +152,7 @@ func (m *Manager) Ask(ctx context.Context, id identity.ID, ask, dst []byte) ([]b
 			return out, err
 		}
 	}
-	return dst, ErrNoSession
+	return dst, m.gone()
 }
 
 // AskAsync sends a question and returns at once; done is told of the answer. ask
@@ -165,7 +170,7 @@ func (m *Manager) AskAsync(id identity.ID, ask []byte, done Asker) (Ticket, erro
 			return t, err
 		}
 	}
-	return Ticket{}, ErrNoSession
+	return Ticket{}, m.gone()
 }
 
 // Open opens a stream of a kind to a peer. Its deadlines do not end it, and its
@@ -181,7 +186,7 @@ func (m *Manager) Open(ctx context.Context, id identity.ID, kind StreamKind) (ne
 			return conn, err
 		}
 	}
-	return nil, ErrNoSession
+	return nil, m.gone()
 }
 
 // CloseInbound ends the sessions that others dialled (after this node's URL changed).
