@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"slices"
@@ -62,8 +63,8 @@ func (m *Manager) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // Accept is the accepting end of a session over a connection of any kind, such
-// as a stream that a relay has spliced. It returns after the handshake; if it
-// fails, conn is closed.
+// as a stream that a relay has spliced. It returns after the handshake; if that
+// fails it has been logged and conn is closed.
 func (m *Manager) Accept(ctx context.Context, conn net.Conn) error {
 	if err := m.enter(); err != nil {
 		_ = conn.Close()
@@ -89,19 +90,19 @@ func (m *Manager) accepted(ctx context.Context, conn net.Conn, remote string) er
 	}
 	if err != nil {
 		_ = conn.Close()
-		m.logRefusal("a session was not accepted", remote, err)
+		level := slog.LevelInfo // anybody can cause these
+		if inWords(err) {
+			level = slog.LevelWarn
+		}
+		m.cfg.Log.Log(ctx, level, "a session was not accepted", "remote", remote, "error", err)
 	}
 	return err
 }
 
-// logRefusal logs a failed handshake: what was refused in words as a warning,
-// for somebody has to act; the rest, which scanners cause too, quietly.
-func (m *Manager) logRefusal(message, remote string, err error) {
+// inWords reports whether err is a refusal, by either end: somebody has to act
+// on it.
+func inWords(err error) bool {
 	var theirs *RefusedError
 	var ours *refusal
-	if errors.As(err, &theirs) || errors.As(err, &ours) {
-		m.cfg.Log.Warn(message, "remote", remote, "error", err)
-		return
-	}
-	m.cfg.Log.Info(message, "remote", remote, "error", err)
+	return errors.As(err, &theirs) || errors.As(err, &ours)
 }

@@ -53,7 +53,9 @@ func (m *Manager) dialled(ctx context.Context, conn net.Conn, want identity.ID, 
 	g, err := m.handshake(ctx, conn, dialer, want, tokens)
 	if err != nil {
 		_ = conn.Close()
-		m.logRefusal("a session could not be opened", conn.RemoteAddr().String(), err)
+		if inWords(err) { // both ends log a refusal; all else is the caller's to log
+			m.cfg.Log.Warn("a session was refused", "remote", conn.RemoteAddr().String(), "error", err)
+		}
 		return Peer{}, m.closedOr(err)
 	}
 	l := m.newLink(g, true)
