@@ -105,7 +105,7 @@ func (n *Node) Card() *api.CardReply {
 	t := n.local.task
 	out := &api.CardReply{
 		ID: string(n.id), Name: n.cfg.Name, Model: string(n.local.model.Kind()), Params: n.local.model.Params(),
-		Task:    api.TaskReply{Name: t.Name, Features: t.Features, Labels: t.Labels, Digest: hex.EncodeToString(n.local.digest[:])},
+		Task:    api.TaskReply{Name: t.Name, Features: t.Features, Labels: t.Labels, Digest: hex.EncodeToString(n.local.digest[:]), Ranges: n.ranges},
 		Version: n.cfg.Version,
 	}
 	if e := n.evaluation; e != nil {

@@ -26,7 +26,7 @@ func (n *Node) fit(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	n.evaluation = eval
+	n.evaluation, n.ranges = eval, rangesOf(data)
 	n.local = newLocal(model, true, data.Row(0), log)
 	log.Info("the model is fitted", "model", string(model.Kind()), "task", data.Task.Name,
 		"rows", data.Len(), "accuracy", eval.Accuracy, "per_row", n.local.perRow)

@@ -22,6 +22,8 @@ type history struct {
 	ring [historySize]past
 	next int // where the next one goes
 	seen map[ulid.ULID]int
+
+	watchers watchers // told of each new round
 }
 
 // past is one remembered round: an own one of one row, or a summary.
@@ -51,6 +53,7 @@ func (h *history) put(p past) {
 	h.seen[p.id] = h.next
 	h.next = (h.next + 1) % historySize
 	h.mu.Unlock()
+	h.watchers.wake()
 	if old.own != nil {
 		old.own.Release()
 	}

@@ -38,6 +38,7 @@ type Node struct {
 	log        *slog.Logger
 	local      *local
 	evaluation *ml.Evaluation
+	ranges     []api.FeatureRange // of the features; nil: not known
 	info       *api.Info
 	listener   net.Listener
 	cluster    *cluster.Membership

@@ -10,6 +10,8 @@ import (
 
 	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"caucus/node/web"
 )
 
 // Config says what to serve and to whom.
@@ -45,6 +47,8 @@ type API struct {
 	origin      *http.CrossOriginProtection
 	metrics     *httpMetrics
 	limits      *limits
+	events      *events
+	site        *web.Site
 	maxInFlight int64
 	inFlight    atomic.Int64
 	closing     atomic.Bool
@@ -75,8 +79,12 @@ func New(cfg Config) (*API, error) {
 		engine: gin.New(),
 	}
 	a.schema = newSchema(a.info.Features)
+	a.events = newEvents(a.node)
 	a.calls.New = func() any { return new(call) }
 	var err error
+	if a.site, err = web.New(); err != nil {
+		return nil, err
+	}
 	if a.limits, err = newLimits(cfg.Rate, cfg.Burst); err != nil {
 		return nil, err
 	}
@@ -114,6 +122,8 @@ func (a *API) routes(cfg Config) {
 	get("/rounds/:id", a.local, a.plain(a.round))
 	get("/metrics", a.local, gin.WrapH(metricsHandler(cfg.Registry)))
 	get("/", a.local, a.page)
+	get("/assets/*file", a.local, a.assets)
+	e.GET(eventsRoute, a.local, a.stream)
 	if cfg.Gossip != nil {
 		e.GET(gossipRoute, gin.WrapH(cfg.Gossip))
 	}
@@ -134,8 +144,11 @@ const gossipRoute = "/gossip"
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.engine.ServeHTTP(w, r) }
 
 // Close makes new questions answer 503 shutting-down with Connection: close. Those
-// under way go on.
-func (a *API) Close() { a.closing.Store(true) }
+// under way go on; those of /events end.
+func (a *API) Close() {
+	a.closing.Store(true)
+	a.events.close()
+}
 
 // Server returns a server with the limits that a node on the Internet needs.
 func (a *API) Server() *http.Server {

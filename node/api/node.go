@@ -22,6 +22,9 @@ type Node interface {
 	Rounds(limit int) []RoundSummary
 	// Round returns one recent round, or false if it is not, or no longer, known.
 	Round(id string) (*RoundReply, bool)
+	// Watch calls look at once, and again whenever members or rounds may have changed, until
+	// ctx ends. look does not block.
+	Watch(ctx context.Context, look func())
 	// Readiness returns nil and why, as a *Problem, until the node answers /consensus.
 	Readiness() (*ReadyReply, error)
 	// Forget takes failed members out of the roster, those named by name or id, or all.

@@ -171,6 +171,15 @@ type TaskReply struct {
 	Features []string `json:"features"`
 	Labels   []string `json:"labels"`
 	Digest   string   `json:"digest"`
+	// Ranges say of each feature where the training rows' values lie; absent if the node has none.
+	Ranges []FeatureRange `json:"ranges,omitempty"`
+}
+
+// FeatureRange tells of one feature's values, to four digits: the smallest, the largest and the median.
+type FeatureRange struct {
+	Min     float64 `json:"min"`
+	Max     float64 `json:"max"`
+	Typical float64 `json:"typical"`
 }
 
 // EvaluationReply is how a model did on rows that it was not fitted on.

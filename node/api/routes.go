@@ -3,7 +3,6 @@ package api
 import (
 	"encoding/json"
 	"errors"
-	"html/template"
 	"io"
 	"net/http"
 	"strconv"
@@ -91,32 +90,4 @@ func (a *API) forget(c *gin.Context) (any, error) {
 		gone = []string{}
 	}
 	return ForgetReply{Forgotten: gone}, nil
-}
-
-var pageTemplate = template.Must(template.New("page").Parse(`<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{{.Name}} - caucus</title>
-<h1>{{.Name}}</h1>
-<p>A caucus node with the model <b>{{.Model}}</b>, id <code>{{.ID}}</code>.</p>
-<ul>
-<li><a href="/members?pretty=true">members</a> of the cluster, as this node sees them</li>
-<li><a href="/card?pretty=true">card</a>: this node's model and task</li>
-<li><a href="/rounds?pretty=true">rounds</a> that were played lately</li>
-<li><a href="/healthz">healthz</a>, <a href="/readyz">readyz</a>, <a href="/metrics">metrics</a></li>
-</ul>
-<form action="/consensus">
-<input type="hidden" name="pretty" value="true">
-{{range $i, $f := .Features}}<p><label>{{$f}} <input name="feature{{$i}}" inputmode="decimal" required></label></p>
-{{end}}<p><button>Ask the cluster</button></p>
-</form>
-</html>
-`))
-
-func (a *API) page(c *gin.Context) {
-	c.Writer.Header()["Content-Type"] = []string{"text/html; charset=utf-8"}
-	if err := pageTemplate.Execute(c.Writer, a.info); err != nil {
-		a.log.Debug("the page was not sent whole", "error", err)
-	}
 }

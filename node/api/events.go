@@ -1,0 +1,226 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/gin-gonic/gin"
+)
+
+// eventsRoute carries connections that live as long as somebody looks at a page: no
+// duration is kept of it.
+const eventsRoute = "/events"
+
+const (
+	maxListeners = 32                     // of /events
+	queueEvents  = 64                     // that a listener may lag behind before it is let go
+	lookEvery    = 250 * time.Millisecond // at most, however much happens
+	lookAnyway   = 2 * time.Second        // for what wakes nobody, such as round trip times
+	heartbeat    = 15 * time.Second       // below what proxies and tunnels take for idle
+	writeWithin  = 10 * time.Second       // for one event
+	roundsALook  = 20                     // the newest; who wants all asks /rounds
+)
+
+// events tells listeners of the members and of new rounds, as server-sent events:
+//
+//	event: members   the reply of GET /members, at once and at each change
+//	event: round     one line of GET /rounds, for each new round
+//
+// One goroutine looks and encodes for all listeners. It lives while there are any.
+type events struct {
+	node    Node
+	looking sync.WaitGroup
+
+	mu        sync.Mutex // guards the rest
+	listeners map[*listener]struct{}
+	stop      context.CancelFunc // of the goroutine; nil: there is none
+	members   []byte             // the last event of members
+	closed    bool
+}
+
+// listener is one who reads /events. Its queue is closed when it is let go.
+type listener struct {
+	queue chan []byte
+}
+
+func newEvents(node Node) *events {
+	return &events{node: node, listeners: map[*listener]struct{}{}}
+}
+
+// join takes a listener in, and starts the looking with the first one.
+func (e *events) join() (*listener, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	switch {
+	case e.closed:
+		return nil, NewProblem(ShuttingDown, "this node is shutting down")
+	case len(e.listeners) >= maxListeners:
+		return nil, Problemf(Overloaded, "%d pages listen to this node already; close one, or ask /members and /rounds now and then", maxListeners)
+	}
+	l := &listener{queue: make(chan []byte, queueEvents)}
+	e.listeners[l] = struct{}{}
+	if e.stop == nil {
+		ctx, cancel := context.WithCancel(context.Background())
+		e.stop, e.members = cancel, nil
+		e.looking.Go(func() { e.run(ctx) })
+	} else if e.members != nil {
+		l.queue <- e.members
+	}
+	return l, nil
+}
+
+// leave lets a listener go, and ends the looking with the last one.
+func (e *events) leave(l *listener) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.dropLocked(l)
+}
+
+func (e *events) dropLocked(l *listener) {
+	if _, there := e.listeners[l]; !there {
+		return
+	}
+	delete(e.listeners, l)
+	close(l.queue)
+	if len(e.listeners) == 0 && e.stop != nil {
+		e.stop()
+		e.stop = nil
+	}
+}
+
+// close lets all go, for good. After it, the node is not looked at any more.
+func (e *events) close() {
+	e.mu.Lock()
+	e.closed = true
+	for l := range e.listeners {
+		e.dropLocked(l)
+	}
+	e.mu.Unlock()
+	e.looking.Wait()
+}
+
+// run looks at the node when something has happened, but not all the time.
+func (e *events) run(ctx context.Context) {
+	woken := make(chan struct{}, 1)
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		e.node.Watch(ctx, func() {
+			select {
+			case woken <- struct{}{}:
+			default:
+			}
+		})
+	}()
+	defer func() { <-watched }()
+	anyway := time.NewTicker(lookAnyway)
+	defer anyway.Stop()
+	var seen map[string]bool
+	for {
+		select {
+		case <-woken:
+		case <-anyway.C:
+		case <-ctx.Done():
+			return
+		}
+		seen = e.look(ctx, seen)
+		pause := time.NewTimer(lookEvery)
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			pause.Stop()
+			return
+		}
+	}
+}
+
+// look sends what is new since the last look, whose rounds are seen; nil: it is the first.
+func (e *events) look(ctx context.Context, seen map[string]bool) map[string]bool {
+	rounds := e.node.Rounds(roundsALook)
+	now := make(map[string]bool, len(rounds))
+	var news [][]byte
+	if b := event("members", e.node.Members()); b != nil {
+		news = append(news, b)
+	}
+	for i := len(rounds) - 1; i >= 0; i-- { // the oldest first
+		now[rounds[i].Round] = true
+		if b := event("round", &rounds[i]); b != nil && seen != nil && !seen[rounds[i].Round] {
+			news = append(news, b)
+		}
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if ctx.Err() != nil {
+		return now // the listeners are those of another goroutine by now
+	}
+	for i, b := range news {
+		if i == 0 {
+			if bytes.Equal(b, e.members) {
+				continue
+			}
+			e.members = b
+		}
+		for l := range e.listeners {
+			select {
+			case l.queue <- b:
+			default:
+				e.dropLocked(l) // it comes back and begins with the whole picture
+			}
+		}
+	}
+	return now
+}
+
+// event encodes one; JSON has no line breaks of its own.
+func event(name string, data any) []byte {
+	b, err := json.Marshal(data)
+	if err != nil {
+		return nil
+	}
+	return []byte("event: " + name + "\ndata: " + string(b) + "\n\n")
+}
+
+// stream answers GET /events until the client goes or the node stops.
+func (a *API) stream(c *gin.Context) {
+	a.fails(func(c *gin.Context) error {
+		if _, err := onlyKnown(c.Request.URL.RawQuery); err != nil {
+			return err
+		}
+		l, err := a.events.join()
+		if err != nil {
+			return err
+		}
+		defer a.events.leave(l)
+		h := c.Writer.Header()
+		h["Content-Type"] = []string{"text/event-stream"}
+		// nginx and its like would collect events until a buffer is full.
+		h["X-Accel-Buffering"] = []string{"no"}
+		c.Writer.WriteHeader(http.StatusOK)
+		w := http.NewResponseController(c.Writer)
+		// The server's limits are for requests that end.
+		_ = w.SetReadDeadline(time.Time{})
+		send := func(b []byte) bool {
+			_ = w.SetWriteDeadline(time.Now().Add(writeWithin))
+			_, err := c.Writer.Write(b)
+			return err == nil && w.Flush() == nil
+		}
+		beat := time.NewTicker(heartbeat)
+		defer beat.Stop()
+		ok := send([]byte("retry: 2000\n\n"))
+		for ok {
+			select {
+			case b, open := <-l.queue:
+				ok = open && send(b)
+			case <-beat.C:
+				ok = send([]byte(": still here\n\n"))
+			case <-c.Request.Context().Done():
+				return nil
+			}
+		}
+		return nil
+	})(c)
+}
