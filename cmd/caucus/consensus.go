@@ -76,7 +76,11 @@ func (a *app) showNoQuorum(err error) {
 		fmt.Fprintln(a.err)
 	}
 	for _, m := range p.Missing {
-		fmt.Fprintf(a.err, "  %s (%s) is %s since %s ago\n", oneLine(m.Name), oneLine(m.Model), oneLine(m.State), ago(time.Since(m.Since)))
+		who := oneLine(m.Name)
+		if m.Model != m.Name {
+			who += " (" + oneLine(m.Model) + ")"
+		}
+		fmt.Fprintf(a.err, "  no vote of %s, which has been %s for %s\n", who, oneLine(m.State), ago(time.Since(m.Since)))
 	}
 	if p.ProvisionalLabel != "" {
 		fmt.Fprintf(a.err, "  so far: %s (not enough to rely on)\n", oneLine(p.ProvisionalLabel))

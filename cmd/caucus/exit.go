@@ -133,7 +133,11 @@ func problemCode(p *api.Problem) int {
 
 func problemTries(p *api.Problem, path string) []string {
 	if len(p.WhatToDo) > 0 {
-		return p.WhatToDo
+		tries := make([]string, len(p.WhatToDo))
+		for i, try := range p.WhatToDo {
+			tries[i] = strings.ReplaceAll(oneLine(try), "minority=true", "--minority") // as this program says it
+		}
+		return tries
 	}
 	switch p.Status {
 	case http.StatusUnauthorized:

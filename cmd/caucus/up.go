@@ -4,10 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/url"
-	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
@@ -15,7 +12,6 @@ import (
 
 	"caucus/configs"
 	"caucus/ml"
-	"caucus/node"
 	"caucus/node/api"
 )
 
@@ -24,15 +20,6 @@ var upOptions = []string{
 	"data", "label", "seed", "holdout", "standardise", "quorum", "peer-timeout", "deadline", "linger",
 	"forget-after", "state-dir", "log-format", "log-level",
 }
-
-// The three nodes and their ports, as the old apps had them.
-var upKinds = []struct {
-	kind ml.Kind
-	port int
-}{{ml.KNN, 5001}, {ml.Forest, 5000}, {ml.SVM, 5002}}
-
-// upGoodbye is how long Ctrl-C may take. The nodes need a fraction of it.
-const upGoodbye = 2500 * time.Millisecond
 
 func (a *app) upCommand() *cobra.Command {
 	var ports []int
@@ -86,7 +73,7 @@ func (a *app) up(ctx context.Context, s configs.Settings, wanted []int) error {
 	if err == nil {
 		select {
 		case <-ctx.Done():
-		case err = <-trio.ended: // one of them ended by itself
+		case <-trio.died: // one of them ended by itself; stop says why
 		}
 	}
 	if ctx.Err() != nil {
@@ -97,72 +84,6 @@ func (a *app) up(ctx context.Context, s configs.Settings, wanted []int) error {
 		err = serr
 	}
 	return err
-}
-
-// trio is the three nodes while they run.
-type trio struct {
-	nodes  []*node.Node
-	ended  chan error // one for each node, when its Run returns
-	cancel context.CancelFunc
-}
-
-// startTrio makes the nodes, each joined to those before it, and runs them.
-func (a *app) startTrio(ctx context.Context, s configs.Settings, wanted []int) (*trio, error) {
-	// The nodes end when the trio is stopped, so that a failure of one ends all.
-	run, cancel := context.WithCancel(ctx)
-	t := &trio{ended: make(chan error, len(upKinds)), cancel: cancel}
-	ports := choosePorts(wanted)
-	for i, k := range upKinds {
-		cfg := s.Node
-		cfg.Fit.Kind = k.kind
-		cfg.Name = string(k.kind)
-		cfg.Listen = net.JoinHostPort("127.0.0.1", strconv.Itoa(ports[i]))
-		cfg.NextPort = true
-		cfg.Version = thisBuild().Version
-		cfg.Log = s.Log.Logger(a.err)
-		if s.Node.StateDir != "" {
-			cfg.StateDir = filepath.Join(s.Node.StateDir, cfg.Name)
-		}
-		bar := a.newSlowBar("fitting " + cfg.Name)
-		cfg.Fit.Progress = bar.progress
-		for _, earlier := range t.nodes {
-			cfg.Join = append(cfg.Join, inviteTo(earlier.Addr()))
-		}
-		n, err := node.New(run, cfg)
-		bar.finish()
-		if err != nil {
-			return t, err
-		}
-		t.nodes = append(t.nodes, n)
-		go func() { t.ended <- n.Run(run) }()
-		if port := portOf(n.Addr()); wanted[i] != 0 && port != wanted[i] {
-			why := ""
-			if wanted[i] == 5000 {
-				why = " (on a Mac, AirPlay holds it)"
-			}
-			fmt.Fprintf(a.err, "%s port %d is taken%s, so %s is on %d\n", a.errStyle.yellow("note:"), wanted[i], why, cfg.Name, port)
-		}
-	}
-	return t, nil
-}
-
-// stop ends the nodes and waits for them, but not for ever.
-func (t *trio) stop() error {
-	t.cancel()
-	late := time.NewTimer(upGoodbye)
-	defer late.Stop()
-	var first error
-	for range t.nodes {
-		select {
-		case err := <-t.ended:
-			if err != nil && !errors.Is(err, context.Canceled) && first == nil {
-				first = err
-			}
-		case <-late.C:
-			return fmt.Errorf("the nodes did not end within %v", upGoodbye)
-		}
-	}
-	return first
 }
 
 // present waits until the three know one another, says what runs where, and asks one question.
@@ -200,42 +121,6 @@ func (a *app) present(ctx context.Context, t *trio, s configs.Settings, started 
 	return nil
 }
 
-// whole waits until every node would invite all of them to a round.
-func (t *trio) whole(ctx context.Context, clients []*api.Client) error {
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for i, c := range clients {
-		if err := wait(ctx, t, t.nodes[i].Ready()); err != nil {
-			return err
-		}
-		for {
-			if r, err := c.Ready(ctx); err == nil && r.Members >= len(clients) {
-				break
-			}
-			if err := wait(ctx, t, tick.C); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// wait waits for a channel, unless a node ends by itself or ctx ends before.
-func wait[T any](ctx context.Context, t *trio, c <-chan T) error {
-	select {
-	case <-c:
-		return nil
-	case err := <-t.ended:
-		t.ended <- err // stop counts it again
-		if err == nil {
-			err = errors.New("a node ended before it was ready")
-		}
-		return err
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
 // exampleRow is the first row of the data: for Iris, a setosa.
 func exampleRow(s configs.Settings) ([]float64, error) {
 	if s.Node.Data == "" {
@@ -268,7 +153,7 @@ func (a *app) showTrio(t *trio, cards []*api.CardReply, row []float64, reply *ap
 	for i, x := range row {
 		question[i] = task.Features[i] + " " + float(x)
 	}
-	fmt.Fprintf(w, "\nA question to all three, asked at %s: %s?\n\n", cards[0].Name, wrap(strings.Join(question, ", "), 88))
+	fmt.Fprintf(w, "\nA question to all three, asked at %s:\n\n  %s\n\n", cards[0].Name, wrap(strings.Join(question, ", "), 88))
 	showConsensus(w, reply, "  ", s)
 	fmt.Fprintf(w, "\nAsk any of them yourself, in another terminal:\n\n  %s\n", s.cyan(curlLine(local(t.nodes[0].Addr()), row)))
 	fmt.Fprintf(w, "  %s\n", s.cyan(a.self+caucusLine(portOf(t.nodes[0].Addr()), row)))

@@ -97,10 +97,7 @@ func askConsensus(t *testing.T, address string) api.ConsensusReply {
 func trioForTest(t *testing.T) []string {
 	t.Helper()
 	printed := start(t, "up", "--ports", "0,0,0").until("Ctrl-C")
-	var addresses []string
-	for _, m := range regexp.MustCompile(`http://localhost:\d+`).FindAllString(printed, 3) {
-		addresses = append(addresses, m)
-	}
+	addresses := regexp.MustCompile(`http://localhost:\d+`).FindAllString(printed, 3)
 	if len(addresses) != 3 {
 		t.Fatalf("addresses in\n%s", printed)
 	}
