@@ -22,6 +22,15 @@ type Key struct {
 	Features [32]byte
 }
 
+// Digest returns a name of 32 bytes for the row: the features' digest if there is no round.
+func (k Key) Digest() [32]byte {
+	if k.Round == [16]byte{} {
+		return k.Features
+	}
+	b := append(append(append(make([]byte, 0, 80), "caucus row v1\x00"...), k.Round[:]...), k.Features[:]...)
+	return sha256.Sum256(b)
+}
+
 // Vote is one voter's signed vote on the row. The signature is over the
 // session.Statement that Record.Statement puts together: with it the record's origin
 // is the requester, so a vote that was given to one labeller is of no use to another.

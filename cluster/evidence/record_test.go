@@ -222,3 +222,17 @@ func TestParsedRecordSharesNoMemoryWithItsInput(t *testing.T) {
 		t.Fatal("the record changed with the buffer that it was read from")
 	}
 }
+
+func TestRowsOfDifferentRoundsHaveDifferentNames(t *testing.T) {
+	bare, one, two, other := rowKey(0, 1), rowKey(1, 1), rowKey(2, 1), rowKey(1, 2)
+	if bare.Digest() != bare.Features {
+		t.Fatal("without a round the features are the name")
+	}
+	seen := map[[32]byte]bool{}
+	for _, k := range []Key{bare, one, two, other} {
+		seen[k.Digest()] = true
+	}
+	if len(seen) != 4 || one.Digest() != rowKey(1, 1).Digest() {
+		t.Fatalf("%d names for 4 rows", len(seen))
+	}
+}
