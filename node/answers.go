@@ -87,8 +87,10 @@ func badVote(o consensus.Outcome, v *consensus.Vote, row, rows int) string {
 func answerFailure(err error) (consensus.Outcome, string) {
 	var remote *session.RemoteError
 	switch {
+	case errors.As(err, &remote) && remote.Busy:
+		return consensus.Shed, clean(remote.Reason)
 	case errors.As(err, &remote):
-		return consensus.Internal, clean(remote.Error())
+		return consensus.Internal, clean(remote.Reason)
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return consensus.Timeout, ""
 	}

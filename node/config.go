@@ -239,8 +239,8 @@ func (c *Config) validateTimes() error {
 	if c.Deadline > time.Minute {
 		return fmt.Errorf("deadline is %v; give at most 1m", c.Deadline)
 	}
-	if !(c.TimeScale > 0 && c.TimeScale <= 1000) {
-		return fmt.Errorf("time scale is %v; give a factor above 0, 1 being real time", c.TimeScale)
+	if !(c.TimeScale >= 0.01 && c.TimeScale <= 100) {
+		return fmt.Errorf("time scale is %v; give a factor from 0.01 to 100, 1 being real time", c.TimeScale)
 	}
 	return nil
 }

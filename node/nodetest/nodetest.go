@@ -35,6 +35,16 @@ type Member struct {
 	err    error
 }
 
+// ModelOf gives node i a model in place of the one that would be fitted.
+func ModelOf(i int, m ml.Model) Option {
+	return func(j int, cfg *node.Config) {
+		if i == j {
+			cfg.Model = m
+			cfg.Name = fmt.Sprintf("n%d-%s", i, m.Kind())
+		}
+	}
+}
+
 // Option changes the configuration of node i before it starts.
 type Option func(i int, cfg *node.Config)
 
@@ -82,6 +92,12 @@ func StartOne(t testing.TB, i int, options ...Option) *Member {
 // Launch starts node i and waits for nothing.
 func Launch(t testing.TB, i int, options ...Option) *Member {
 	t.Helper()
+	return launch(t, i, options, func(*Member) {})
+}
+
+// launch calls bound before the node dials anybody.
+func launch(t testing.TB, i int, options []Option, bound func(*Member)) *Member {
+	t.Helper()
 	cfg := Config(i)
 	for _, o := range options {
 		o(i, &cfg)
@@ -98,6 +114,7 @@ func Launch(t testing.TB, i int, options ...Option) *Member {
 	if m.Client, err = api.NewClient(m.URL, bearer); err != nil {
 		t.Fatal(err)
 	}
+	bound(m)
 	ctx, cancel := context.WithCancel(context.Background())
 	m.cancel = cancel
 	go func() {
@@ -118,6 +135,15 @@ func (m *Member) Stop() error {
 	m.cancel()
 	<-m.ended
 	return m.err
+}
+
+// Kill ends the node without a goodbye, as SIGKILL does.
+func (m *Member) Kill() {
+	m.t.Helper()
+	if err := m.Cluster().Shutdown(); err != nil {
+		m.t.Error(err)
+	}
+	_ = m.Stop()
 }
 
 // Ended is closed when Run has returned.
