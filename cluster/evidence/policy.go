@@ -84,3 +84,8 @@ func (p Policy) counts(id, self identity.ID, members map[identity.ID]bool) bool 
 	}
 	return id == self || members == nil || members[id]
 }
+
+// admits reports whether records by id are taken and passed on, counted or not.
+func (p Policy) admits(id, self identity.ID, members map[identity.ID]bool) bool {
+	return id == self || members == nil || members[id] || p.lists(id)
+}

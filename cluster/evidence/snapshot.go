@@ -43,9 +43,7 @@ func newSnapshot(l *Log) *Snapshot {
 		s.full = s.full && l.admits(o.id) // else there is something to evict
 	}
 	members, from := l.members, l.cfg.From // SetMembers makes a new map; this one stays as it is
-	s.admits = func(id identity.ID) bool {
-		return id == s.self || members == nil || members[id] || from.lists(id)
-	}
+	s.admits = func(id identity.ID) bool { return from.admits(id, s.self, members) }
 	s.digest = digestOf(s.task, s.counted)
 	s.heads = sync.OnceValue(s.encodeHeads)
 	s.replay = sync.OnceValue(s.merge)

@@ -17,6 +17,20 @@ import (
 	"caucus/cluster/identity"
 )
 
+func TestTwoLogsAreEqualAfterOneExchange(t *testing.T) {
+	a, b := newNode(t), newNode(t)
+	a.labels(t, 0, 30)
+	b.labels(t, 10, 25)
+	xa, xb := syncLogs(t, a, b)
+	if xa.Stored != 15 || xb.Stored != 30 || xa.Sent != 30 || xb.Sent != 15 {
+		t.Fatalf("%+v %+v", xa, xb)
+	}
+	equalEvidence(t, a, b)
+	if xa, xb := syncLogs(t, b, a); xa != (Exchanged{}) || xb != (Exchanged{}) {
+		t.Fatalf("a second exchange moved %+v %+v", xa, xb)
+	}
+}
+
 func TestThreeNodesOverTCPWithOneThatWasAway(t *testing.T) {
 	var nodes []*node
 	for range 3 {
@@ -394,6 +408,28 @@ func TestAnyOrderOfDeliveryGivesEqualEvidence(t *testing.T) {
 			if n.Snapshot().Records() == 0 {
 				t.Fatalf("round %d: nothing counts", round)
 			}
+		}
+	}
+}
+
+func TestALogMayBeClosedInAnExchange(t *testing.T) {
+	source := open(t, newKey(t), onDisk(t.TempDir()))
+	source.labels(t, 0, 400)
+	for i := range 5 {
+		key, dir := newKey(t), t.TempDir()
+		n := open(t, key, onDisk(dir))
+		n.labels(t, 500, 500+200*(i+1))
+		before, came := n.Snapshot().Records(), n.Changed()
+		var wg sync.WaitGroup
+		wg.Go(func() { _, _, _, _ = trySync(n, source) }) // it may succeed or fail, as it comes
+		if i%2 == 0 {
+			<-came // some of the source's records
+		}
+		n.Close()
+		wg.Wait()
+		again := open(t, key, onDisk(dir))
+		if again.SetAside() != "" || again.Snapshot().Records() < before {
+			t.Fatalf("%d records were %d", again.Snapshot().Records(), before)
 		}
 	}
 }
