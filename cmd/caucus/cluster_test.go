@@ -151,6 +151,15 @@ func TestATokenLetsInAndIsShownOnlyInTheInvite(t *testing.T) {
 	if code != 0 || strings.TrimSpace(stdout) != line[0] {
 		t.Errorf("invite: %d %q, want %q\n%s", code, stdout, line[0], stderr)
 	}
+	// Where the token is not known, no line is printed that would not work.
+	code, stdout, stderr = caucus(t, "", "invite", "--node", address, "--state-dir", t.TempDir())
+	if code != 1 || stdout != "" || !strings.Contains(stderr, "has a token, and it is not known here") {
+		t.Errorf("invite without the token: %d %q %q", code, stdout, stderr)
+	}
+	code, stdout, stderr = caucus(t, "", "invite", "--node", address+"#"+strings.Repeat("A", 43), "--state-dir", state)
+	if code != 0 || strings.TrimSpace(stdout) != line[0] {
+		t.Errorf("invite by another invite's address: %d %q %q", code, stdout, stderr)
+	}
 	if code, _ := p.end(syscall.SIGINT); code != 0 {
 		t.Errorf("Ctrl-C: exit code %d\n%s", code, p.stderr)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"strings"
 	"syscall"
@@ -12,6 +13,7 @@ import (
 
 	"caucus/cluster"
 	"caucus/configs"
+	"caucus/ml"
 	"caucus/node"
 	"caucus/node/api"
 )
@@ -100,6 +102,10 @@ func diagnose(ctx context.Context, cmd *cobra.Command, err error, started bool) 
 		return exitNotJoined, []string{"check the address after --join and that a node runs there, or leave out --join-required to go on trying"}
 	case errors.Is(err, cluster.ErrStateInUse):
 		return exitFailure, []string{"stop the other process, or give this node a name of its own: --name NAME"}
+	case errors.Is(err, ml.ErrData):
+		return exitFailure, []string{"mend the file, or name another with --data (and its column of labels with --label)"}
+	case errors.Is(err, fs.ErrNotExist):
+		return exitFailure, []string{"check the path; a relative one starts from the folder that you are in"}
 	case errors.Is(err, syscall.EADDRINUSE):
 		return exitFailure, []string{"take another port, as in --listen 127.0.0.1:5010, or stop what holds this one"}
 	}

@@ -77,11 +77,9 @@ func dialable(listen string) string {
 	if err != nil {
 		return listen
 	}
-	switch ip := net.ParseIP(host); {
-	case host == "", ip != nil && ip.Equal(net.IPv4zero):
+	// Go listens for both kinds of IP where it listens everywhere, so this one works always.
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 		host = "127.0.0.1"
-	case ip != nil && ip.IsUnspecified():
-		host = "::1"
 	}
 	return net.JoinHostPort(host, port)
 }

@@ -39,10 +39,8 @@ func (i invitation) newcomer() string {
 // notes say what the line does not.
 func (i invitation) notes() []string {
 	var notes []string
-	if u, err := url.Parse(i.url); err == nil {
-		if ip := net.ParseIP(u.Hostname()); u.Hostname() == "localhost" || ip != nil && ip.IsLoopback() {
-			notes = append(notes, "This address works on this machine only; for others give --listen :5001 (same network) or --public-url URL.")
-		}
+	if isLoopback(i.url) {
+		notes = append(notes, "This address works on this machine only; for others give --listen :5001 (same network) or --public-url URL.")
 	}
 	if i.task != "" && i.task != "iris" {
 		notes = append(notes, "They add --data FILE (and --label) with the same columns and labels: the model is fitted on their machine.")
@@ -66,6 +64,16 @@ func outsideURL(card, listen string) string {
 		}
 	}
 	return "http://" + dialable(listen)
+}
+
+// isLoopback reports whether a URL leads to this machine whoever follows it.
+func isLoopback(address string) bool {
+	u, err := url.Parse(address)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(u.Hostname())
+	return u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // lanAddress returns this machine's first IPv4 address in a network, or "".

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -27,7 +29,7 @@ send it as you would send a password.`,
 		Args: arguments(0, 0, ""),
 	}
 	r := a.addReader(cmd)
-	cmd.Flags().StringVar(&stateDir, "state-dir", "", "the node's state folder, as a `DIR` (default: by the node's name)")
+	cmd.Flags().StringVar(&stateDir, "state-dir", "", "the node's state folder, as a `DIR` (default $CAUCUS_STATE_DIR, else by the node's name)")
 	cmd.Flags().StringVar(&publicURL, "public-url", "", "the address to invite to, as a `URL` (default: the one on the node's card); then no node need run")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		i, err := a.invitation(cmd.Context(), r, stateDir, publicURL)
@@ -83,13 +85,64 @@ func (a *app) invitation(ctx context.Context, r *reader, stateDir, publicURL str
 			i.url = originOf(r.address())
 		}
 	}
+	if dir, ok := a.env("CAUCUS_STATE_DIR"); stateDir == "" && ok {
+		stateDir = dir
+	}
 	if stateDir == "" && card != nil {
 		if dir, err := configs.StateDir(card.Name, a.env); err == nil {
 			stateDir = dir
 		}
 	}
-	i.token, err = a.findToken(r, stateDir)
-	return i, err
+	if i.token, err = a.findToken(r, stateDir); err != nil || card == nil {
+		return i, err
+	}
+	return i, checkToken(ctx, originOf(r.address()), &i)
+}
+
+// checkToken asks the node whether the token is the cluster's, so that nobody sends
+// round a line that does not work. To the node's own machine everything is open; a
+// request that says it was forwarded is treated as one from elsewhere.
+func checkToken(ctx context.Context, node string, i *invitation) error {
+	status, err := statusFromElsewhere(ctx, node, "")
+	switch {
+	case err != nil:
+		return fmt.Errorf("ask %s whether it needs a token: %w", node, err)
+	case status != http.StatusUnauthorized:
+		i.token = nil // an open cluster refuses who comes with a token
+		return nil
+	case i.token == nil:
+		return &failure{
+			code: exitFailure, err: errors.New("this cluster has a token, and it is not known here"),
+			try: "set CAUCUS_TOKEN, give --token-file FILE, or run this where the node runs, with its --state-dir",
+		}
+	}
+	if status, err = statusFromElsewhere(ctx, node, i.token.Bearer()); err == nil && status == http.StatusUnauthorized {
+		return &failure{
+			code: exitFailure, err: errors.New("the token that is known here is not that of this cluster"),
+			try: "set CAUCUS_TOKEN to the part after # in an invite that works",
+		}
+	}
+	return nil
+}
+
+func statusFromElsewhere(ctx context.Context, node, bearer string) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, node+"/members", nil)
+	if err != nil {
+		return 0, err
+	}
+	req.Header.Set("X-Forwarded-For", "192.0.2.1") // an address for examples: nobody's
+	req.Header.Set("Ngrok-Skip-Browser-Warning", "1")
+	if bearer != "" {
+		req.Header.Set("Authorization", "Bearer "+bearer)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	resp.Body.Close()
+	return resp.StatusCode, nil
 }
 
 // findToken looks where a node would.

@@ -105,7 +105,11 @@ func (a *app) introduce(ctx context.Context, n *node.Node, s configs.Settings) {
 		fmt.Fprintf(w, "  %s whoever has the URL can join and ask; for friends alone set CAUCUS_TOKEN or leave out --open\n", st.yellow("open:"))
 	}
 	if s.Node.PublicURL != "" || s.Node.Token != nil {
-		i := invitation{url: outsideURL(card.URL, n.Addr()), token: s.Node.Token, kinds: []string{card.Model}, task: card.Task.Name}
+		address := outsideURL(card.URL, n.Addr())
+		if isLoopback(address) && len(s.Node.Join) > 0 {
+			address = s.Node.Join[0].Address // nobody reaches this node, but all reach the one that it joins
+		}
+		i := invitation{url: address, token: s.Node.Token, kinds: []string{card.Model}, task: card.Task.Name}
 		secret := ""
 		if i.token != nil {
 			secret = "; it holds the cluster's secret"
