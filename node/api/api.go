@@ -122,6 +122,7 @@ func (a *API) routes(cfg Config) {
 	get("/rounds/:id", a.local, a.plain(a.round))
 	get("/metrics", a.local, gin.WrapH(metricsHandler(cfg.Registry)))
 	get("/", a.local, a.page)
+	a.mountOIP()
 	get("/assets/*file", a.local, a.assets)
 	e.GET(eventsRoute, a.local, a.stream)
 	if cfg.Gossip != nil {

@@ -124,7 +124,11 @@ func (a *API) fail(c *gin.Context, err error) {
 		h["Connection"] = headerClose
 	}
 	h["Content-Type"] = headerProblem
-	b, err := marshal(&p, wantsPretty(c.Request.URL.RawQuery))
+	var body any = &p
+	if isOIP(c.Request.URL.Path) {
+		h["Content-Type"], body = headerJSON, oipError(&p)
+	}
+	b, err := marshal(body, wantsPretty(c.Request.URL.RawQuery))
 	if err != nil {
 		b = []byte(`{"error":"internal error"}`)
 	}
