@@ -151,6 +151,19 @@ func TestATokenLetsInAndIsShownOnlyInTheInvite(t *testing.T) {
 	if code != 0 || strings.TrimSpace(stdout) != line[0] {
 		t.Errorf("invite: %d %q, want %q\n%s", code, stdout, line[0], stderr)
 	}
+	// A teammate pastes the token (the address is made up, so this node's own stands for it).
+	// The line that the teammate's node prints leads where anybody can come in.
+	mate := start(t, "serve", "--model", "svm", "--listen", "127.0.0.1:0", "--state-dir", "none", "--join", address+"#"+token)
+	mate.untilSaid(`caucus serve --model randforest --join "` + regexp.QuoteMeta(address+"#"+token) + `"`)
+	waitForMember(t, address, "svm", "alive")
+	// A stranger is refused, in words at both ends.
+	stranger := start(t, "serve", "--model", "tree", "--listen", "127.0.0.1:0", "--state-dir", "none", "--join", address+"#"+strings.Repeat("A", 43))
+	stranger.untilSaid(`token is not that of this cluster`)
+	p.untilSaid(`token is not that of this cluster`)
+	if n := strings.Count(p.stderr.String(), token); n != 1 {
+		t.Errorf("the token is shown %d times once others came", n)
+	}
+
 	// Where the token is not known, no line is printed that would not work.
 	code, stdout, stderr = caucus(t, "", "invite", "--node", address, "--state-dir", t.TempDir())
 	if code != 1 || stdout != "" || !strings.Contains(stderr, "has a token, and it is not known here") {
