@@ -68,7 +68,9 @@ func (a *app) invitation(ctx context.Context, r *reader, stateDir, publicURL str
 		i.kinds, i.task = []string{card.Model}, card.Task.Name
 		if m, err := c.Members(ctx); err == nil { // may be closed to us; the line is right without it
 			for _, member := range m.Members {
-				i.kinds = append(i.kinds, member.Model)
+				if member.State == "alive" {
+					i.kinds = append(i.kinds, member.Model)
+				}
 			}
 		}
 		return nil
