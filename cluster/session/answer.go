@@ -31,10 +31,16 @@ const (
 type workers struct {
 	slots   chan struct{} // one for each that may run
 	waiting atomic.Int32
+	buffers sync.Pool // *[]byte, for questions and answers
 }
 
-// maxWaiting is how many questions may wait for a worker, from all peers; more are shed.
-const maxWaiting = 256
+const (
+	// maxWorkers is how many questions may be worked on at once. Models that compute
+	// need no more than there are cores; those that wait for an HTTP server do.
+	maxWorkers = 128
+	// maxWaiting is how many may wait for a worker, from all peers; more are shed.
+	maxWaiting = 256
+)
 
 // asked deals with a whole question in one frame.
 func (l *link) asked(payload []byte) error {
@@ -58,7 +64,7 @@ func (l *link) asked(payload []byte) error {
 	case l.quick(ask):
 		l.answerHere(id, ask)
 	default:
-		return l.enqueue(&job{id: id, ask: append(buffers.get(), ask...)})
+		return l.enqueue(&job{id: id, ask: append(l.m.workers.buffer(), ask...)})
 	}
 	return nil
 }
@@ -195,8 +201,8 @@ func (l *link) enqueueLocked(j *job) error {
 
 // work answers a question on a worker.
 func (l *link) work(ctx context.Context, j *job) {
-	b, err := l.compute(ctx, j.ask, buffers.get())
-	buffers.put(j.ask)
+	b, err := l.compute(ctx, j.ask, l.m.workers.buffer())
+	l.m.workers.giveBack(j.ask)
 	if !l.finishJob(j) {
 		return // cancelled, or the link has ended
 	}
@@ -214,7 +220,7 @@ func (l *link) work(ctx context.Context, j *job) {
 	}
 	l.mu.Unlock()
 	l.wakeWriter()
-	buffers.put(b)
+	l.m.workers.giveBack(b)
 }
 
 // finishJob takes j off the list and reports whether it was still on it.
@@ -317,21 +323,17 @@ func (l *link) flushAnswers() error {
 	return nil
 }
 
-// bufferPool lends byte slices to workers.
-type bufferPool struct{ pool sync.Pool }
-
-var buffers bufferPool
-
-func (p *bufferPool) get() []byte {
-	if b, ok := p.pool.Get().(*[]byte); ok {
+// buffer lends a byte slice.
+func (w *workers) buffer() []byte {
+	if b, ok := w.buffers.Get().(*[]byte); ok {
 		return (*b)[:0]
 	}
 	return make([]byte, 0, 1024)
 }
 
-// put takes b back, unless it is too large to keep.
-func (p *bufferPool) put(b []byte) {
+// giveBack takes b back, unless it is too large to keep.
+func (w *workers) giveBack(b []byte) {
 	if cap(b) > 0 && cap(b) <= 64<<10 {
-		p.pool.Put(&b)
+		w.buffers.Put(&b)
 	}
 }

@@ -44,14 +44,23 @@ type call struct {
 	base  int    // len(dst) when asked
 	total int    // bytes of an answer in chunks; 0 before it begins
 	end   uint32 // queue.written when the question is written
+	pool  *sync.Pool
 }
 
-var calls = sync.Pool{New: func() any { return &call{done: make(chan error, 1)} }}
+// newCall takes a call from the pool.
+func (m *Manager) newCall(dst []byte, done Asker) *call {
+	c, _ := m.calls.Get().(*call)
+	if c == nil {
+		c = &call{done: make(chan error, 1), pool: &m.calls}
+	}
+	c.dst, c.base, c.total, c.asker = dst, len(dst), 0, done
+	return c
+}
 
 // release gives c back; it is out of pending and done is empty.
 func (c *call) release() {
 	c.dst, c.asker = nil, nil
-	calls.Put(c)
+	c.pool.Put(c)
 }
 
 // finish tells whoever waits for an answer that is not there, or stands in c.dst.
@@ -83,8 +92,7 @@ func (l *link) ask(ctx context.Context, ask, dst []byte) ([]byte, error) {
 	if err := ctx.Err(); err != nil {
 		return dst, err
 	}
-	c := calls.Get().(*call)
-	c.dst, c.base, c.total = dst, len(dst), 0
+	c := l.m.newCall(dst, nil)
 	id, err := l.sendAsk(c, ask)
 	if err != nil {
 		c.release()
@@ -113,8 +121,7 @@ func (l *link) askAsync(ask []byte, done Asker) (Ticket, error) {
 	if len(ask) > MaxMessage {
 		return Ticket{}, fmt.Errorf("%w: a question of %d bytes, the limit is %d", ErrTooLarge, len(ask), MaxMessage)
 	}
-	c := calls.Get().(*call)
-	c.dst, c.base, c.total, c.asker = nil, 0, 0, done
+	c := l.m.newCall(nil, done)
 	if len(ask) > maxChunk {
 		ask = slices.Clone(ask) // it is sent bit by bit, after this returns
 	}

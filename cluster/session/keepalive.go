@@ -13,7 +13,11 @@ const maxMissed = 2
 // keepAlive pings when nothing was heard for a while, ends the link when nothing
 // comes back, ends it when it is of no use, and watches over its being drained.
 func (l *link) keepAlive() {
-	every := l.m.cfg.KeepAlive
+	patience := l.m.cfg.KeepAlive
+	if !l.outbound {
+		patience += patience / 3 // the dialler's ping comes first, and one will do
+	}
+	every := max(l.m.cfg.KeepAlive/3, time.Millisecond) // looks are cheap, and late by one at most
 	if idle := l.m.cfg.IdleTimeout; idle > 0 {
 		every = min(every, max(idle/2, time.Millisecond))
 	}
@@ -42,7 +46,7 @@ func (l *link) keepAlive() {
 				l.m.dismiss(l, errEnded, fmt.Sprintf("it was not used for %v", idle))
 				continue
 			}
-			if now.Sub(lastHeard) < l.m.cfg.KeepAlive*time.Duration(missed+1) {
+			if now.Sub(lastHeard) < patience*time.Duration(missed+1) {
 				continue
 			}
 			if missed++; missed > maxMissed {

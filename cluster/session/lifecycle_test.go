@@ -174,6 +174,32 @@ func TestAStreamOutlivesMergingForAWhile(t *testing.T) {
 	eventually(t, "merged when the stream has ended", func() bool { return len(a.all()) == 1 && len(b.all()) == 1 })
 }
 
+func TestAStreamThatOutlivesMergingTooLongIsCut(t *testing.T) {
+	short := func(c *Config) {
+		c.HandshakeTimeout = time.Second
+		c.OnStream = func(_ identity.ID, _ StreamKind, conn net.Conn) {
+			defer conn.Close()
+			_, _ = io.Copy(conn, conn)
+		}
+	}
+	a, b := start(t, short), start(t, short)
+	join(t, a, b)
+	conn, err := a.Open(t.Context(), b.id, StreamPackets)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.Dial(t.Context(), b.url(), b.id, nil); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "one is left", func() bool { return len(a.all()) == 1 && len(b.all()) == 1 })
+	if _, err := conn.Write([]byte("x")); err == nil {
+		t.Error("the stream lives on")
+	}
+	if len(a.down)+len(b.down) != 0 {
+		t.Error("it was said to be down")
+	}
+}
+
 func oldest(n *node) *link {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -209,53 +235,6 @@ func TestAPeerThatRestartsIsHeardAtOnceThoughItsOldSocketHangs(t *testing.T) {
 		if len(a.down) != 0 {
 			t.Error("it was said to be down")
 		}
-	}
-}
-
-func TestAFrozenPeerIsNoticed(t *testing.T) {
-	a := start(t, func(c *Config) { c.KeepAlive = 30 * time.Millisecond })
-	b := start(t, nil)
-	p := newTap(t, b.url())
-	if _, err := a.Dial(t.Context(), p.url(), "", nil); err != nil {
-		t.Fatal(err)
-	}
-	p.freeze()
-	if id := <-a.down; id != b.id {
-		t.Errorf("down: %s", id)
-	}
-	if !strings.Contains(a.log.String(), "fell silent") {
-		t.Error("the log does not say why")
-	}
-}
-
-func TestKeepAliveMeasuresTheRoundTripAndKeepsAnIdleSession(t *testing.T) {
-	a, b := start(t, func(c *Config) { c.KeepAlive = 200 * time.Millisecond }), start(t, nil)
-	join(t, a, b)
-	l := oldest(a)
-	l.rtt.Store(0)
-	eventually(t, "a pong came", func() bool { return a.Peers()[0].RTT > 0 })
-	pings := func() uint64 { l.mu.Lock(); defer l.mu.Unlock(); return l.pingID }
-	eventually(t, "more pings than may be missed were sent", func() bool { return pings() > maxMissed+2 })
-	if !a.Connected(b.id) {
-		t.Error("it is gone")
-	}
-}
-
-func TestAnIdleSessionIsClosedAndAUsedOneIsNot(t *testing.T) {
-	a, b := start(t, func(c *Config) { c.IdleTimeout = 300 * time.Millisecond }), start(t, nil)
-	join(t, a, b)
-	until := time.Now().Add(900 * time.Millisecond)
-	for time.Now().Before(until) {
-		if _, err := a.Ask(t.Context(), b.id, []byte("x"), nil); err != nil {
-			t.Fatal("a used session was closed")
-		}
-	}
-	<-a.down
-	if id := <-b.down; id != a.id {
-		t.Errorf("down: %s", id)
-	}
-	if !strings.Contains(b.log.String(), "it was not used for") {
-		t.Errorf("the peer's log does not say why:\n%s", b.log.String())
 	}
 }
 

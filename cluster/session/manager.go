@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -26,6 +25,7 @@ type Manager struct {
 	cancel  context.CancelFunc
 	wg      sync.WaitGroup // all goroutines, and calls of Dial and ServeHTTP
 	workers workers
+	calls   sync.Pool // *call
 
 	unproven atomic.Int32                          // sockets accepted and not through their handshake
 	current  atomic.Pointer[map[identity.ID]*link] // the link in use for each peer; replaced, never changed
@@ -61,7 +61,7 @@ func New(cfg Config) (*Manager, error) {
 	m := &Manager{cfg: cfg, id: cfg.Key.ID(), tls: config, links: map[identity.ID][]*link{}}
 	m.cfg.Log = cfg.Log.With("component", "session")
 	m.ctx, m.cancel = context.WithCancel(context.Background())
-	m.workers.slots = make(chan struct{}, 2*runtime.GOMAXPROCS(0))
+	m.workers.slots = make(chan struct{}, maxWorkers)
 	m.current.Store(&map[identity.ID]*link{})
 	return m, nil
 }

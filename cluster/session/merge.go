@@ -2,6 +2,7 @@ package session
 
 import (
 	"errors"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -17,10 +18,7 @@ type drainage struct {
 }
 
 const (
-	// drainTimeout is how long what was begun may take on a link that is drained.
-	// Questions take less; a stream that lives long is cut and opened again elsewhere.
-	drainTimeout = 10 * time.Second
-	drainPoll    = 50 * time.Millisecond
+	drainPoll = 50 * time.Millisecond
 	// maxLinks is how many links one peer may have at once, drained ones included.
 	maxLinks = 4
 )
@@ -29,6 +27,10 @@ const (
 // several links between them. One end must: seen from two ends "the newest" may
 // be two different links.
 func (m *Manager) decides(l *link) bool { return m.id < l.peer }
+
+// drainTimeout is how long what was begun may take on a link that is drained.
+// Questions take less; a stream that lives long is cut and opened again elsewhere.
+func (m *Manager) drainTimeout() time.Duration { return 2 * m.cfg.HandshakeTimeout }
 
 // register adds a link, starts it, and merges it with what there is.
 func (m *Manager) register(l *link) error {
@@ -70,6 +72,11 @@ func (m *Manager) register(l *link) error {
 
 // unregister takes an ended link out.
 func (m *Manager) unregister(l *link, cause error) {
+	level := slog.LevelInfo
+	if errors.Is(cause, errEnded) || errors.Is(cause, ErrClosed) {
+		level = slog.LevelDebug // as this node chose
+	}
+	m.cfg.Log.Log(m.ctx, level, "session down", "peer", l.peer, "outbound", l.outbound, "cause", cause)
 	m.mu.Lock()
 	links := m.links[l.peer]
 	i := slices.Index(links, l)
@@ -85,7 +92,6 @@ func (m *Manager) unregister(l *link, cause error) {
 	}
 	m.publish(l.peer)
 	m.mu.Unlock()
-	m.cfg.Log.Debug("session down", "peer", l.peer, "outbound", l.outbound, "cause", cause)
 }
 
 // publish makes the newest usable link of a peer the one that is used; m.mu is held.
@@ -148,7 +154,7 @@ func (l *link) endIfDrained() {
 	d := &l.drain
 	empty := len(l.pending) == 0 && len(l.jobs) == 0 && len(l.queue.out) == 0 && len(l.queue.bulk) == 0 &&
 		!l.queue.writing && streams == 0 && d.opening == 0
-	over := d.sent && (d.received && empty || time.Since(d.since) > drainTimeout)
+	over := d.sent && (d.received && empty || time.Since(d.since) > l.m.drainTimeout())
 	l.mu.Unlock()
 	if over {
 		l.bye(errEnded, "another session took its place")

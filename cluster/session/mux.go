@@ -58,6 +58,9 @@ func (c *muxConn) push(b []byte) error {
 	}
 	if c.begin == len(c.in) {
 		c.in, c.begin = c.in[:0], 0
+	} else if len(c.in)+len(b) > cap(c.in) {
+		// Make room where it was read, or what is never read to its end would grow for ever.
+		c.in, c.begin = append(c.in[:0], c.in[c.begin:]...), 0
 	}
 	c.in = append(c.in, b...)
 	c.cond.Broadcast()
@@ -241,6 +244,7 @@ func (l *link) open(ctx context.Context, kind StreamKind) (net.Conn, error) {
 		return nil, errElsewhere
 	}
 	l.drain.opening++
+	l.m.wg.Add(1) // the link has not ended, so Close still waits
 	l.mu.Unlock()
 	type result struct {
 		s   *yamux.Stream
@@ -248,6 +252,7 @@ func (l *link) open(ctx context.Context, kind StreamKind) (net.Conn, error) {
 	}
 	opened := make(chan result)
 	go func() { // ends when yamux's write timeout does, or the link
+		defer l.m.wg.Done()
 		s, err := l.yamux.OpenStream()
 		if err == nil {
 			if _, err = s.Write([]byte{byte(kind)}); err != nil {
