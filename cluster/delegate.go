@@ -160,11 +160,20 @@ func (d *delegate) NotifyConflict(existing, _ *memberlist.Node) {
 	d.m.log.Warn("gossip has two addresses for one node", "member", existing.Name)
 }
 
-// AckPayload is not used.
-func (d *delegate) AckPayload() []byte { return nil }
+// ackDigest is how much of the roster's digest goes with the answer to a probe.
+const ackDigest = 8
+
+// AckPayload tells whoever probes this node of its roster, so that two that differ find out before their next push/pull.
+func (d *delegate) AckPayload() []byte {
+	v := d.m.view.Load()
+	if v == nil || !v.Joined {
+		return nil
+	}
+	return v.Digest[:ackDigest]
+}
 
 // NotifyPingComplete tells that a node answered a probe.
-func (d *delegate) NotifyPingComplete(n *memberlist.Node, rtt time.Duration, _ []byte) {
+func (d *delegate) NotifyPingComplete(n *memberlist.Node, rtt time.Duration, payload []byte) {
 	m := d.m
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -173,6 +182,11 @@ func (d *delegate) NotifyPingComplete(n *memberlist.Node, rtt time.Duration, _ [
 		return
 	}
 	e.rtt = rtt
+	own := m.view.Load().Digest
+	e.differs = len(payload) == ackDigest && !bytes.Equal(payload, own[:ackDigest])
+	if !e.differs {
+		e.syncWait, e.nextSync = 0, time.Time{}
+	}
 	if !e.suspectUntil.IsZero() {
 		e.suspectUntil = time.Time{}
 		m.publishLocked()

@@ -206,7 +206,11 @@ func (m *Membership) sessionIs(peer identity.ID, up bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	e := m.roster.entries[peer]
-	if e == nil || e.connected == up {
+	if e == nil {
+		m.kick(m.kickMaintain) // perhaps one that was forgotten and has to hear it
+		return
+	}
+	if e.connected == up {
 		return
 	}
 	e.connected = up

@@ -74,6 +74,18 @@ func (k *keeper) pass(now time.Time) {
 		default:
 			delete(k.lonely, id)
 		}
+		// Rosters that differ for longer than a broadcast takes: one has missed something. They exchange state, less and less often
+		// if that does not help (two who cannot reach the same majority differ for good reason).
+		switch {
+		case !e.differs || !e.alive || !e.connected:
+		case e.nextSync.IsZero():
+			e.syncWait = m.timing.nudge
+			e.nextSync = now.Add(e.syncWait)
+		case !now.Before(e.nextSync):
+			e.syncWait = min(2*e.syncWait, m.timing.of(2*time.Minute))
+			e.nextSync = now.Add(e.syncWait)
+			nudge = append(nudge, id)
+		}
 		if e.connected && (e.description == nil || e.describedBy != e.card.Sequence) && !now.Before(e.nextDescribeAt) {
 			e.describeWait = min(max(2*e.describeWait, dialFirst), dialLast)
 			e.nextDescribeAt = now.Add(describeWithin + jitter(e.describeWait))
@@ -88,8 +100,8 @@ func (k *keeper) pass(now time.Time) {
 	if now.After(k.nextSweep) {
 		k.nextSweep = now.Add(time.Second)
 		m.roster.sweep(now, leftFor, goneFor)
-		for id := range k.nudged {
-			if m.roster.entries[id] == nil {
+		for id, at := range k.nudged {
+			if m.roster.entries[id] == nil && now.Sub(at) > m.timing.nudge {
 				delete(k.nudged, id)
 			}
 		}
@@ -122,24 +134,38 @@ func (k *keeper) pass(now time.Time) {
 	for _, id := range describe {
 		m.run(func() { m.fetchDescription(id) })
 	}
-	k.reconcile()
+	k.reconcile(now)
 }
 
-// reconcile corrects what onUp and onDown may have told in the wrong order.
-func (k *keeper) reconcile() {
+// reconcile corrects what onUp and onDown may have told in the wrong order, and tells peers that were forgotten that they were: only they can
+// come back, with a new card, and gossip does not reach who is not in it.
+func (k *keeper) reconcile(now time.Time) {
 	m := k.m
+	peers := m.sessions.Peers()
+	up := make(map[identity.ID]bool, len(peers))
+	for _, p := range peers {
+		up[p.ID] = true
+	}
+	forgotten := make(map[identity.ID]uint64)
+	var wrong []identity.ID
 	m.mu.Lock()
-	believed := make(map[identity.ID]bool, len(m.roster.entries))
 	for id, e := range m.roster.entries {
-		if id != m.self {
-			believed[id] = e.connected
+		if id != m.self && e.connected != up[id] {
+			wrong = append(wrong, id)
+		}
+	}
+	for id := range up {
+		if t, ok := m.roster.tombs[id]; ok && m.roster.entries[id] == nil && now.Sub(k.nudged[id]) >= m.timing.nudge {
+			k.nudged[id] = now
+			forgotten[id] = t.sequence
 		}
 	}
 	m.mu.Unlock()
-	for id, up := range believed {
-		if is := m.sessions.Connected(id); is != up {
-			m.sessionIs(id, is)
-		}
+	for _, id := range wrong {
+		m.sessionIs(id, up[id])
+	}
+	for id, sequence := range forgotten {
+		m.tell(id, appendTombstone([]byte{messageForget}, id, sequence))
 	}
 }
 

@@ -50,7 +50,7 @@ type Membership struct {
 	sequence         uint64 // of the card
 	tokens           []identity.Token
 	changed          chan struct{} // closed when the view is replaced
-	settledAt        time.Time     // when what WaitReady waits for last changed
+	settledAt        time.Time     // when the roster last changed
 	seeds            int           // invites that have not turned out to be this node
 	joining          bool          // Join was called
 	everPeer         bool

@@ -208,10 +208,15 @@ func (m *Membership) Broadcast(msg []byte) error {
 func (m *Membership) tellAll(signed []byte) {
 	b := append([]byte{messageCard}, signed...)
 	for _, p := range m.sessions.Peers() {
-		addr := p.ID.Placeholder().As16()
-		n := &memberlist.Node{Name: string(p.ID), Addr: addr[:], Port: gossip.Port}
-		if err := m.gossip.SendBestEffort(n, b); err != nil {
-			m.log.Debug("card not sent", "member", p.ID, "error", err)
-		}
+		m.tell(p.ID, b)
+	}
+}
+
+// tell sends a message to one peer, best effort.
+func (m *Membership) tell(id identity.ID, b []byte) {
+	addr := id.Placeholder().As16()
+	n := &memberlist.Node{Name: string(id), Addr: addr[:], Port: gossip.Port}
+	if err := m.gossip.SendBestEffort(n, b); err != nil {
+		m.log.Debug("message not sent", "peer", id, "error", err)
 	}
 }

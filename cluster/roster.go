@@ -40,6 +40,10 @@ type entry struct {
 	since  time.Time
 	reason string // why it cannot be reached or used
 
+	differs  bool // its roster's digest differed from this node's when it last answered a probe
+	nextSync time.Time
+	syncWait time.Duration
+
 	description    []byte
 	describedBy    uint64 // sequence of the card that the description was fetched under
 	rtt            time.Duration

@@ -27,6 +27,14 @@ func TestHealAtFullPace(t *testing.T) {
 	eventually(t, "the majority has forgotten the others", func() bool { return nodes[0].counted() == 3 })
 	<-time.After(20 * time.Second)
 	n.cut()
+	t.Log(time.Now().UTC(), "healed")
+	t.Cleanup(func() {
+		if os.Getenv("DUMP") != "" {
+			for _, x := range nodes {
+				os.WriteFile("/tmp/dump-"+x.name, []byte(string(x.id())+"\n"+x.log.String()), 0o600)
+			}
+		}
+	})
 	t.Logf("whole %v after the heal", eventually(t, "whole", func() bool { return whole(nodes) }))
 }
 

@@ -20,7 +20,8 @@ func (m *Membership) Changed() <-chan struct{} {
 	return m.changed
 }
 
-// WaitReady waits until the view has settled: joined, and unchanged for a moment.
+// WaitReady waits until the view has settled: joined, and the roster unchanged for a moment (longer while this node
+// does not count yet, or waits for those whom it remembers from disk).
 func (m *Membership) WaitReady(ctx context.Context) error {
 	for {
 		m.mu.Lock()
@@ -30,11 +31,11 @@ func (m *Membership) WaitReady(ctx context.Context) error {
 			return ErrStopped
 		}
 		alone := m.joining && m.seeds == 0 && !m.everPeer
-		m.mu.Unlock()
 		settle := m.timing.settle
 		if e := m.roster.entries[m.self]; e.enrolled == 0 || m.restored {
 			settle *= 15 // it may come to count yet, or reach those whom it remembers, once it has sessions with them
 		}
+		m.mu.Unlock()
 		wait := settle - age
 		if joined && (alone || wait <= 0) {
 			return nil
@@ -120,7 +121,9 @@ func (m *Membership) publishLocked() {
 		m.logChanges(old, v)
 	}
 	m.view.Store(v)
-	m.settledAt = now
+	if old == nil || old.Digest != v.Digest || old.Joined != v.Joined || old.Restored != v.Restored {
+		m.settledAt = now
+	}
 	m.wakeLocked()
 	m.spreader.members.Store(int64(len(v.Members)))
 	m.kick(m.kickSave)
