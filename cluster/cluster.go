@@ -88,7 +88,7 @@ type Config struct {
 	MaxMembers  int                                                                  // default 256
 	NoRejoin    bool                                                                 // for tests: never look for failed members, so that a partition stays
 	DialContext func(ctx context.Context, network, address string) (net.Conn, error) // for outbound sessions; nil: net.Dialer
-	OnBroadcast func(from identity.ID, msg []byte)                                   // a broadcast of another node, at most 512 bytes
+	OnBroadcast func(from identity.ID, msg []byte)                                   // a broadcast of another node; called by one goroutine, which it must not hold up; msg is its own to keep
 	Log         *slog.Logger
 }
 

@@ -145,6 +145,48 @@ func TestAllRestartFromDiskAndFormTheSameCluster(t *testing.T) {
 	}
 }
 
+func TestAMemberThatDiesAndRestartsIsBackUnderTheSameID(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t)
+	nodes := n.cluster(3)
+	x := nodes[2]
+	before := x.m.card.Load().Sequence
+	x.restart(n)
+	x.join(nodes[0])
+	took := eventually(t, "back with a newer card, with sessions", func() bool {
+		for _, o := range nodes[:2] {
+			if m, _ := o.m.View().Find(x.id()); m.Sequence <= before || m.State != Alive {
+				return false
+			}
+		}
+		return whole(nodes) && paired(nodes)
+	})
+	t.Logf("back after %v", took)
+}
+
+func TestMembersOfAnotherTaskAreListedAndCountForTheirOwn(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t)
+	wine := func(c *Config) { c.Task = [32]byte{7} }
+	a, b := n.start("a").join(), n.start("b", wine)
+	b.join(a)
+	c := n.start("c", wine).join(a)
+	all := []*node{a, b, c}
+	eventually(t, "all list all", func() bool { return whole(all) && paired(all) })
+	b.stop()
+	eventually(t, "it failed", func() bool { return a.state(b) == "failed" && c.state(b) == "failed" })
+	if m, _ := a.m.View().Find(b.id()); m.Task != [32]byte{7} {
+		t.Errorf("its task is %x", m.Task[:1])
+	}
+	// a reaches two of all three, but of the two of that task one: it must not take one out.
+	a.m.mu.Lock()
+	got := a.m.roster.expired(time.Now().Add(time.Hour), time.Minute, 0)
+	a.m.mu.Unlock()
+	if len(got) != 0 {
+		t.Error("a member was forgotten with half of its task out of reach")
+	}
+}
+
 func TestBroadcastsReachEverybodyOnce(t *testing.T) {
 	t.Parallel()
 	n := newNetwork(t)

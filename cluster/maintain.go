@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"sync"
 	"time"
 
 	"caucus/cluster/identity"
@@ -173,6 +174,7 @@ func (k *keeper) reconcile(now time.Time) {
 // where the roster came from disk, since then everybody may have started at once.
 func (m *Membership) rejoin() {
 	first := dialFirst
+	var busy sync.Map // members that an earlier pass is still at
 	for {
 		wait := m.cfg.RejoinMin + rand.N(m.cfg.RejoinMax-m.cfg.RejoinMin+1)
 		m.mu.Lock()
@@ -196,7 +198,13 @@ func (m *Membership) rejoin() {
 		}
 		m.mu.Unlock()
 		for _, id := range missing {
-			m.run(func() { m.rejoinMember(id) })
+			if _, already := busy.LoadOrStore(id, true); already {
+				continue
+			}
+			m.run(func() {
+				defer busy.Delete(id)
+				m.rejoinMember(id)
+			})
 		}
 	}
 }

@@ -289,6 +289,7 @@ func (m *Membership) SetURL(url string) error {
 	if err != nil {
 		m.url = old
 	} else {
+		m.observedLoopback = false // from now on the URL is the caller's affair
 		m.publishLocked()
 	}
 	m.mu.Unlock()
