@@ -45,7 +45,7 @@ func (l *Log) Serve(ctx context.Context, conn net.Conn) (Exchanged, error) {
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
 	w := newWire(conn, l.cfg.IdleTimeout)
-	if err := errors.Join(w.write(frameBusy), w.flush()); err == nil {
+	if w.write(frameBusy) == nil && w.flush() == nil {
 		_, _, _ = w.read() // its heads: closing on them unread may cost it our answer
 	}
 	return Exchanged{}, ErrBusy
@@ -157,7 +157,11 @@ func (x *exchange) receive(c <-chan wants) (wants, bool) {
 }
 
 func (x *exchange) send(kind byte, payload ...[]byte) error {
-	if err := errors.Join(x.wire.write(kind, payload...), x.wire.flush()); err != nil {
+	err := x.wire.write(kind, payload...)
+	if err == nil {
+		err = x.wire.flush()
+	}
+	if err != nil {
 		return fmt.Errorf("send: %w", err)
 	}
 	return nil
