@@ -1,0 +1,84 @@
+// Small helpers for the page's elements. Whatever comes from a node goes in as text:
+// strings become text nodes, never markup.
+
+/** byId returns the element of an id. */
+export const byId = (id) => document.getElementById(id);
+
+/**
+ * el makes an element. attrs are set as attributes, but for those that begin with "on",
+ * which are listeners; null and false leave one out. children are nodes or text.
+ */
+export function el(name, attrs, ...children) {
+  return fill(document.createElement(name), attrs, children);
+}
+
+/** svg is el for elements of a picture. */
+export function svg(name, attrs, ...children) {
+  return fill(document.createElementNS("http://www.w3.org/2000/svg", name), attrs, children);
+}
+
+function fill(node, attrs, children) {
+  for (const [key, value] of Object.entries(attrs ?? {})) {
+    if (value === null || value === undefined || value === false) continue;
+    if (key.startsWith("on")) node.addEventListener(key.slice(2), value);
+    else node.setAttribute(key, value === true ? "" : String(value));
+  }
+  node.append(...children.flat().filter((c) => c !== null && c !== undefined && c !== false));
+  return node;
+}
+
+/** link makes a link of an http or https URL, and plain text of anything else. */
+export function link(text, label = text) {
+  let url;
+  try {
+    url = new URL(text);
+  } catch {
+    return el("span", null, label);
+  }
+  if (url.protocol !== "http:" && url.protocol !== "https:") return el("span", null, label);
+  return el("a", { href: url.href, rel: "noopener noreferrer", target: "_blank" }, label);
+}
+
+/** swatch is the coloured mark of a class; it says nothing by itself, the label stands beside it. */
+export const swatch = (index) => el("span", { class: `swatch class-${classOf(index)}`, "aria-hidden": "true" });
+
+/** classOf returns which of the palette's colours a class has; beyond ten they come again. */
+export const classOf = (index) => (index < 0 ? "none" : index % 10);
+
+/** bar is a horizontal bar of a share from 0 to 1. */
+export function bar(share, index) {
+  const inner = el("span", { class: `fill class-${classOf(index)}` });
+  inner.style.width = `${Math.max(0, Math.min(1, share)) * 100}%`;
+  return el("span", { class: "bar", "aria-hidden": "true" }, inner);
+}
+
+const number = new Intl.NumberFormat("en", { maximumSignificantDigits: 4, useGrouping: false });
+
+/** plain writes a number the way people do. */
+export const plain = (x) => number.format(x);
+
+/** percent writes a share from 0 to 1. A share just below 1 is not shown as 100. */
+export function percent(share) {
+  const p = share * 100;
+  if (p > 0 && p < 0.1) return "< 0.1 %";
+  if (p < 100 && p > 99.9) return "> 99.9 %";
+  return `${p.toFixed(p === 0 || p === 100 ? 0 : 1).replace(/\.0$/, "")} %`;
+}
+
+/** millis writes a time of milliseconds. */
+export function millis(ms) {
+  if (ms >= 1000) return `${(ms / 1000).toFixed(1)} s`;
+  return `${ms >= 10 ? Math.round(ms) : ms >= 1 ? ms.toFixed(1) : ms.toFixed(2)} ms`;
+}
+
+/** words makes a feature's name readable: sepal_length becomes sepal length. */
+export const words = (name) => name.replaceAll("_", " ");
+
+/** plural counts a thing. */
+export const plural = (n, one, many = `${one}s`) => `${n} ${n === 1 ? one : many}`;
+
+/** listed joins names as in a sentence. */
+export function listed(names) {
+  if (names.length < 2) return names.join("");
+  return `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`;
+}
