@@ -3,7 +3,7 @@
 package main
 
 import (
-	"encoding/json"
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,8 +11,10 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"caucus/ml"
+	"caucus/node/api"
 )
 
 // TestCommandsAgainstThreeNodes asks real nodes in a process of their own.
@@ -121,20 +123,24 @@ func TestCommandsAgainstThreeNodes(t *testing.T) {
 // waitForMember waits until a node lists a member in a state.
 func waitForMember(t *testing.T, node, name, state string) {
 	t.Helper()
-	for range 300 {
-		_, stdout, _ := caucus(t, "", "members", "--json", "--node", node)
-		var r struct {
-			Members []struct{ Name, State string }
+	c, err := api.NewClient(node, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), patienceForTests)
+	defer cancel()
+	for tick := time.NewTicker(20 * time.Millisecond); ; <-tick.C {
+		r, err := c.Members(ctx)
+		if err != nil {
+			t.Fatalf("waiting for %s to be %s: %v", name, state, err)
 		}
-		if json.Unmarshal([]byte(stdout), &r) == nil {
-			for _, m := range r.Members {
-				if m.Name == name && m.State == state {
-					return
-				}
+		for _, m := range r.Members {
+			if m.Name == name && m.State == state {
+				return
 			}
 		}
 	}
-	t.Fatalf("%s never listed %s as %s", node, name, state)
 }
 
 func TestATokenLetsInAndIsShownOnlyInTheInvite(t *testing.T) {

@@ -102,7 +102,7 @@ func start(t *testing.T, args ...string) *process {
 
 // environment keeps the machine's own settings and folders out of a test.
 func environment(t *testing.T) []string {
-	return []string{"HOME=" + t.TempDir(), "XDG_STATE_HOME=", "CAUCUS_TOKEN=", "CAUCUS_NODE=", "CAUCUS_CONFIG=", "CAUCUS_LISTEN=", "CAUCUS_JOIN="}
+	return []string{"GORACE=" + raceOptions, "HOME=" + t.TempDir(), "XDG_STATE_HOME=", "CAUCUS_TOKEN=", "CAUCUS_NODE=", "CAUCUS_CONFIG=", "CAUCUS_LISTEN=", "CAUCUS_JOIN="}
 }
 
 // until returns what was printed up to the first line that has s in it.
