@@ -148,6 +148,17 @@ func TestGarbageAfterTheUpgradeEndsTheSocket(t *testing.T) {
 		"random bytes": func(c *websocket.Conn) error {
 			return c.Write(t.Context(), websocket.MessageBinary, []byte("\x16\x03\x01garbage that is no TLS at all"))
 		},
+		"a TLS handshake without end": func(c *websocket.Conn) error {
+			record := append([]byte{0x16, 3, 1, 0x20, 0}, make([]byte, 0x2000)...)
+			copy(record[5:], []byte{1, 0, 0xea, 0x60}) // a client's hello of 60,000 bytes
+			var err error
+			for range 7 {
+				if err = c.Write(t.Context(), websocket.MessageBinary, record); err != nil {
+					break
+				}
+			}
+			return err
+		},
 		"a text message": func(c *websocket.Conn) error {
 			return c.Write(t.Context(), websocket.MessageText, []byte(`{"hello":1}`))
 		},
@@ -166,6 +177,9 @@ func TestGarbageAfterTheUpgradeEndsTheSocket(t *testing.T) {
 				_, _, err = c.Read(t.Context())
 			}
 			eventually(t, "the socket is given up", func() bool { return b.unproven.Load() == 0 })
+			if strings.Contains(b.log.String(), "did not end within") {
+				t.Error("only because of its time limit")
+			}
 			if len(b.Peers()) != 0 {
 				t.Error("there is a session")
 			}

@@ -79,14 +79,19 @@ func (m *Manager) handshake(ctx context.Context, conn net.Conn, as role, want id
 	if !stop() && err == nil {
 		err = context.Cause(ctx) // the deadline came after the last read: the connection is spoilt
 	}
-	if err != nil && ctx.Err() != nil {
+	switch {
+	case err == nil:
+		return g, nil
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return nil, fmt.Errorf("session: the handshake did not end within %v: %w", m.cfg.HandshakeTimeout, ctx.Err())
+	case ctx.Err() != nil:
+		return nil, fmt.Errorf("session: the handshake was given up: %w", ctx.Err())
 	}
-	return g, err
+	return nil, err
 }
 
 func (m *Manager) greet(ctx context.Context, conn net.Conn, as role, want identity.ID, tokens []identity.Token) (*greeting, error) {
-	base := &countedConn{Conn: conn}
+	base := &countedConn{Conn: conn, limit: maxUnproven}
 	secure := tls.Server(base, m.tls)
 	if as == dialer {
 		secure = tls.Client(base, m.tls)
@@ -116,6 +121,7 @@ func (m *Manager) greet(ctx context.Context, conn net.Conn, as role, want identi
 	} else {
 		g.hello, g.rtt, err = h.accept()
 	}
+	base.limit = 0 // nobody else reads yet
 	return g, err
 }
 

@@ -156,11 +156,20 @@ func (l *link) snapshot() Peer {
 type countedConn struct {
 	net.Conn
 	in, out atomic.Uint64
+	limit   uint64 // of bytes in, while the peer is a stranger; 0: none. The reader's
 }
+
+// maxUnproven is how many bytes a peer may send before its proof and hello are
+// judged. It needs 1 KB and its hello, but TLS would take 256 KB for a certificate.
+const maxUnproven = 16 << 10
+
+var errStranger = fmt.Errorf("session: more than %d bytes before it proved itself", maxUnproven)
 
 func (c *countedConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
-	c.in.Add(uint64(n))
+	if in := c.in.Add(uint64(n)); c.limit > 0 && in > c.limit {
+		return 0, errStranger
+	}
 	return n, err
 }
 
