@@ -99,8 +99,11 @@ func answerFailure(err error) (consensus.Outcome, string) {
 
 // sendFailure says why a question was not even sent.
 func sendFailure(err error, p *peer) (consensus.Outcome, string) {
-	if errors.Is(err, session.ErrBusy) {
+	switch {
+	case errors.Is(err, session.ErrBusy):
 		return consensus.Shed, "too much is queued for it"
+	case errors.Is(err, session.ErrTooLarge):
+		return consensus.TooLarge, "the question is too large to send; ask about fewer rows at once"
 	}
 	return consensus.ConnectError, p.why()
 }

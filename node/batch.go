@@ -15,7 +15,7 @@ func (r *round) waitBatch() {
 	for {
 		r.mu.Lock()
 		todo := r.todo
-		look := todo > 0 && linger < 0 && r.wait_ != api.WaitAll && r.oks >= r.quorum()
+		look := todo > 0 && linger < 0 && r.patience != api.WaitAll && r.oks >= r.quorum()
 		if !look {
 			r.block(r.left(linger))
 			if r.awake(linger) {
@@ -25,7 +25,7 @@ func (r *round) waitBatch() {
 		}
 		r.mu.Unlock()
 		if r.certainBatch() {
-			if r.wait_ == api.WaitDecided {
+			if r.patience == api.WaitDecided {
 				return
 			}
 			linger = time.Since(r.start) + r.e.times.linger

@@ -119,7 +119,7 @@ func TestNodesThatMisbehaveDoNotSpoilTheRound(t *testing.T) {
 		nodetest.ModelOf(3, nodetest.Hanging("hangs", release)),
 		nodetest.ModelOf(4, nodetest.Lying("lies")),
 		func(_ int, cfg *node.Config) {
-			cfg.PeerTimeout, cfg.Deadline = 400*time.Millisecond, 600*time.Millisecond
+			cfg.PeerTimeout, cfg.Deadline = 800*time.Millisecond, time.Second
 		},
 	)
 	t.Cleanup(func() { close(release) }) // before the nodes stop

@@ -47,10 +47,9 @@ type engine struct {
 	log     *slog.Logger
 	now     func() time.Time
 
-	invited  atomic.Pointer[invited]
-	rounds   sync.Pool // *round
-	underWay atomic.Int64
-	spread   spreader
+	invited atomic.Pointer[invited]
+	rounds  sync.Pool // *round
+	spread  spreader
 }
 
 type times struct {
@@ -69,8 +68,6 @@ func (e *engine) Consensus(_ context.Context, q *api.Question) (api.Round, error
 			return nil, err
 		}
 	}
-	e.underWay.Add(1)
-	defer e.underWay.Add(-1)
 	r, _ := e.rounds.Get().(*round)
 	if r == nil {
 		r = newRound(e)

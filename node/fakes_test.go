@@ -3,6 +3,7 @@ package node
 import (
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -79,6 +80,9 @@ func (c *fakeCourier) Send(id identity.ID, _ []byte, a *ask) error {
 	}
 	raw := b.raw
 	if raw == nil {
+		if n := a.r.n; n > 1 && len(b.answer.Labels) == 1 { // the same label for each row
+			b.answer.Labels = slices.Repeat(b.answer.Labels, n)
+		}
 		raw = b.answer.Append(nil)
 	}
 	c.timers[a] = time.AfterFunc(b.after, func() {

@@ -24,21 +24,21 @@ type round struct {
 	refs atomic.Int32
 
 	// Set by begin, then only read.
-	inv     *invited
-	id      ulid.ULID
-	idText  string
-	at      time.Time // wall clock
-	start   time.Time
-	limit   time.Duration // of the peers and this node's own model
-	wait_   api.Wait
-	batch   bool
-	n       int       // rows
-	rows    []float64 // copied from the question
-	rule    consensus.Rule
-	method  consensus.Method
-	reason  string
-	request string
-	wire    []byte // the question as it goes to peers
+	inv      *invited
+	id       ulid.ULID
+	idText   string
+	at       time.Time // wall clock
+	start    time.Time
+	limit    time.Duration // of the peers and this node's own model
+	patience api.Wait
+	batch    bool
+	n        int       // rows
+	rows     []float64 // copied from the question
+	rule     consensus.Rule
+	method   consensus.Method
+	reason   string
+	request  string
+	wire     []byte // the question as it goes to peers
 
 	mu      sync.Mutex // guards what follows, and the counter until closed
 	counter consensus.Counter
@@ -103,7 +103,7 @@ func (r *round) begin(inv *invited, q *api.Question) error {
 	// A late tick of the last use may still look at what mu guards.
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.inv, r.batch, r.n, r.wait_, r.request = inv, q.Batch, q.N, q.Wait, q.RequestID
+	r.inv, r.batch, r.n, r.patience, r.request = inv, q.Batch, q.N, q.Wait, q.RequestID
 	r.id = ulid.Make()
 	r.idText = r.id.String()
 	r.at, r.start = q.Start, q.Start
@@ -226,7 +226,7 @@ func (r *round) hear(a *ask) bool {
 	if r.todo == 0 {
 		return true
 	}
-	if r.wait_ == api.WaitAll || r.linger {
+	if r.patience == api.WaitAll || r.linger {
 		return false
 	}
 	if r.batch {
@@ -243,7 +243,7 @@ func (r *round) quorum() int {
 func (r *round) wake(elapsed time.Duration) {
 	switch {
 	case !r.waiting:
-	case r.todo == 0, r.batch, r.wait_ == api.WaitDecided:
+	case r.todo == 0, r.batch, r.patience == api.WaitDecided:
 		r.signal()
 	case !r.linger:
 		r.linger = true
@@ -268,8 +268,8 @@ func (r *round) wait() {
 	r.mu.Lock()
 	elapsed := time.Since(r.start)
 	left := r.limit - elapsed
-	if r.todo > 0 && r.wait_ != api.WaitAll && r.counter.Certain() {
-		if r.wait_ == api.WaitDecided {
+	if r.todo > 0 && r.patience != api.WaitAll && r.counter.Certain() {
+		if r.patience == api.WaitDecided {
 			left = 0
 		} else {
 			r.linger = true
@@ -339,18 +339,14 @@ func (r *round) close() {
 			r.arm(left)
 		}
 	}
-	reap := r.out > 0 && left <= 0
+	straggling := r.out > 0
 	r.mu.Unlock()
-	r.timerIdle(left > 0)
-	if reap {
-		r.reap()
+	if left > 0 {
+		return // the timer will reap
 	}
-}
-
-// timerIdle stops the timer unless it is wanted.
-func (r *round) timerIdle(wanted bool) {
-	if !wanted {
-		r.timer.Stop()
+	r.timer.Stop()
+	if straggling {
+		r.reap()
 	}
 }
 

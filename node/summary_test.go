@@ -1,0 +1,143 @@
+package node
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+
+	"caucus/cluster"
+	"caucus/cluster/identity"
+	"caucus/ml"
+	"caucus/node/api"
+	"caucus/node/consensus"
+)
+
+func sampleSummary(votes int) *summary {
+	s := &summary{id: ulid.Make(), status: consensus.Degraded, rows: 1, label: 2, counted: 3, invited: 4, entropy: 123_456}
+	for i := range votes {
+		s.votes = append(s.votes, shortVote{id: identity.ID(strings.Repeat(string(rune('a'+i%26)), 32)), label: i%4 - 1})
+	}
+	return s
+}
+
+func TestASummaryComesBackAsItWas(t *testing.T) {
+	task := ml.Iris().Task.Digest()
+	in := sampleSummary(5)
+	b := in.encode(task)
+	out, ok := decodeSummary(b, task, 3)
+	if !ok || !reflect.DeepEqual(in, out) {
+		t.Errorf("%+v came back as %+v", in, out)
+	}
+	foreign, ok := decodeSummary(b, [32]byte{1}, 3)
+	if !ok || foreign.label != -1 || foreign.votes[3].label != -1 {
+		t.Errorf("labels of another task were believed: %+v", foreign)
+	}
+}
+
+func TestASummaryNeverExceedsABroadcast(t *testing.T) {
+	b := sampleSummary(256).encode([32]byte{})
+	if len(b) > summaryMost {
+		t.Errorf("%d bytes", len(b))
+	}
+	if s, ok := decodeSummary(b, [32]byte{}, 3); !ok || len(s.votes) < 15 || s.invited != 4 {
+		t.Errorf("%+v", s)
+	}
+}
+
+func FuzzSummary(f *testing.F) {
+	f.Add(sampleSummary(3).encode([32]byte{}))
+	f.Add([]byte{summaryVersion})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		s, ok := decodeSummary(b, [32]byte{}, 3)
+		if !ok {
+			return
+		}
+		for _, v := range append(s.votes, shortVote{label: s.label}) {
+			if v.label < -1 || v.label >= 3 {
+				t.Fatalf("label %d got through", v.label)
+			}
+		}
+		if len(b) <= summaryMost {
+			if again, ok := decodeSummary(s.encode([32]byte{}), [32]byte{}, 3); !ok || !reflect.DeepEqual(s, again) {
+				t.Fatalf("%+v came back as %+v", s, again)
+			}
+		}
+	})
+}
+
+func TestAStrangersBroadcastDoesNoHarm(t *testing.T) {
+	b := newBench(t, 2)
+	for _, msg := range [][]byte{nil, {}, {1}, []byte(strings.Repeat("x", 512))} {
+		b.heard(idOf(1), msg)
+	}
+	if r := b.Rounds(9); len(r) != 0 {
+		t.Errorf("%+v", r)
+	}
+	s := sampleSummary(2)
+	for range 3 {
+		b.heard(idOf(1), s.encode(b.local.digest))
+	}
+	if r := b.Rounds(9); len(r) != 1 || r[0].Label != "virginica" || r[0].Asked != string(idOf(1)) {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestTenSummariesASecondAreSpread(t *testing.T) {
+	b := newBench(t, 1)
+	now := time.Unix(1_800_000_000, 0)
+	b.now = func() time.Time { return now }
+	for range 25 {
+		b.ask(t)
+	}
+	if n := len(b.cluster.sent); n != 10 {
+		t.Errorf("%d were spread", n)
+	}
+	now = now.Add(time.Second)
+	b.ask(t)
+	if n := len(b.cluster.sent); n != 11 {
+		t.Errorf("%d were spread", n)
+	}
+}
+
+func TestTheHistoryKeepsTheLatest(t *testing.T) {
+	b := newBench(t, 1)
+	var last string
+	for range historySize + 20 {
+		r, _, _ := b.ask(t)
+		last = r.Round
+	}
+	rounds := b.Rounds(10_000)
+	if len(rounds) != historySize || rounds[0].Round != last {
+		t.Errorf("%d rounds, newest %s, want %s", len(rounds), rounds[0].Round, last)
+	}
+	if got := b.Rounds(3); len(got) != 3 {
+		t.Errorf("%d", len(got))
+	}
+	if _, ok := b.Round("nonsense"); ok {
+		t.Error("nonsense was found")
+	}
+}
+
+func TestMembersOfOneNameAreToldApart(t *testing.T) {
+	b := newBench(t, 3)
+	b.cluster.change(func(v *cluster.View) { v.Members[2].Name = v.Members[1].Name })
+	r, _, p := b.ask(t, func(q *api.Question) { q.Wait = api.WaitAll })
+	if p != nil || r.Votes[1].Name != "m1#bbbb" || r.Votes[2].Name != "m1#cccc" || r.Votes[0].Name != "m0" || r.Counted != 3 {
+		t.Errorf("%+v %v", r, p)
+	}
+}
+
+func TestAnUnchangedViewIsLookedAtOnce(t *testing.T) {
+	b := newBench(t, 3)
+	first := b.invitedOf()
+	if b.invitedOf() != first {
+		t.Error("derived again")
+	}
+	b.cluster.change(func(v *cluster.View) { v.Members = v.Members[:2] })
+	if got := b.invitedOf(); got == first || len(got.peers) != 2 {
+		t.Errorf("%+v", got)
+	}
+}
