@@ -172,8 +172,8 @@ func (m *Membership) observeInbound(r *http.Request) {
 	}
 }
 
-// observeAddress makes a URL of the address that a socket of this node has, if none was configured. A loopback address
-// serves until there is another, for nodes on one machine.
+// observeAddress makes a URL of the address that a socket of this node has, if none was configured. A loopback
+// address serves until there is another, for nodes on one machine.
 func (m *Membership) observeAddress(a net.Addr) {
 	if m.cfg.URL != "" || m.cfg.ListenPort == 0 {
 		return

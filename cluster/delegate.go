@@ -12,8 +12,8 @@ import (
 	"caucus/cluster/identity"
 )
 
-// delegate is what memberlist calls. Most of it runs under memberlist's lock: it takes mu for moments, calls nothing of
-// memberlist's and touches neither disk nor network.
+// delegate is what memberlist calls. Most of it runs under memberlist's lock: it takes mu for moments, calls
+// nothing of memberlist's and touches neither disk nor network.
 type delegate struct{ m *Membership }
 
 var (
@@ -85,8 +85,8 @@ func (m *Membership) mergeState(b []byte) error {
 	return nil
 }
 
-// NotifyAlive judges what is said of a live node: the name must be the id of a signed card, the address must belong to it, and the card
-// must not be older than the one known. memberlist drops the message on an error.
+// NotifyAlive judges what is said of a live node: the name must be the id of a signed card, the address must
+// belong to it, and the card must not be older than the one known. memberlist drops the message on an error.
 func (d *delegate) NotifyAlive(n *memberlist.Node) error {
 	id, err := identity.ParseID(n.Name)
 	if err != nil {
@@ -134,7 +134,8 @@ func (d *delegate) NotifyJoin(n *memberlist.Node) { d.m.heard(n, true) }
 // NotifyUpdate tells that a live node's card changed; it may have been forgotten meanwhile.
 func (d *delegate) NotifyUpdate(n *memberlist.Node) { d.m.heard(n, true) }
 
-// NotifyLeave tells that gossip gave a node up. Whether it left or died stands in its card, not in n.State (always alive).
+// NotifyLeave tells that gossip gave a node up. Whether it left or died stands in its card, not in n.State
+// (always alive).
 func (d *delegate) NotifyLeave(n *memberlist.Node) { d.m.heard(n, false) }
 
 func (m *Membership) heard(n *memberlist.Node, alive bool) {
@@ -163,7 +164,8 @@ func (d *delegate) NotifyConflict(existing, _ *memberlist.Node) {
 // ackDigest is how much of the roster's digest goes with the answer to a probe.
 const ackDigest = 8
 
-// AckPayload tells whoever probes this node of its roster, so that two that differ find out before their next push/pull.
+// AckPayload tells whoever probes this node of its roster, so that two that differ find out before their next
+// push/pull.
 func (d *delegate) AckPayload() []byte {
 	v := d.m.view.Load()
 	if v == nil || !v.Joined {
@@ -193,9 +195,9 @@ func (d *delegate) NotifyPingComplete(n *memberlist.Node, rtt time.Duration, pay
 	}
 }
 
-// observeGossip reads memberlist's log for the one thing that memberlist tells in no other way: that its own probe of a
-// node failed and the node is now suspected. If the wording ever changes, a suspect is shown as alive until it
-// is given up or its session breaks; nothing else depends on it.
+// observeGossip reads memberlist's log for the one thing that memberlist tells in no other way: that its own
+// probe of a node failed and the node is now suspected. If the wording ever changes, a suspect is shown as
+// alive until it is given up or its session breaks; nothing else depends on it.
 func (m *Membership) observeGossip(line string) {
 	rest, ok := strings.CutPrefix(line, "Suspect ")
 	if !ok {

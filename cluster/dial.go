@@ -178,7 +178,8 @@ func (m *Membership) unreachable(id identity.ID, url string, err error) {
 	m.publishLocked()
 }
 
-// explain cuts an error to what fits a line of a table. It does not hold what changes from one attempt to the next (such as ports).
+// explain cuts an error to what fits a line of a table. It does not hold what changes from one attempt to the
+// next (such as ports).
 func explain(err error) string {
 	var refused *session.RefusedError
 	switch {
@@ -224,8 +225,8 @@ func (m *Membership) sessionIs(peer identity.ID, up bool) {
 	m.kick(m.kickMaintain)
 }
 
-// joinGossip exchanges state with a peer that has a session. memberlist ignores news of a node that it holds dead until that
-// node has refuted it, and the refutation comes out of the first exchange: hence a second one.
+// joinGossip exchanges state with a peer that has a session. memberlist ignores news of a node that it holds
+// dead until that node has refuted it, and the refutation comes out of the first exchange: hence a second one.
 func (m *Membership) joinGossip(id identity.ID) error {
 	for range 2 {
 		if m.ctx.Err() != nil {

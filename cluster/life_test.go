@@ -284,6 +284,33 @@ func TestForgetOnCommandSpreadsAndALiveOneComesBack(t *testing.T) {
 	})
 }
 
+func TestANewcomerThatWaitsForTheDeadBeginsAnewOnCommand(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t)
+	nodes := n.cluster(2)
+	a, b := nodes[0], nodes[1]
+	b.stop()
+	eventually(t, "one of two has failed", func() bool { return a.state(b) == "failed" })
+	c := n.start("c").join(a)
+	eventually(t, "the newcomer waits, in both views", func() bool {
+		return a.state(c) == "refused" && c.state(c) == "refused" && c.state(b) == "failed"
+	})
+	if m, _ := c.m.View().Find(c.id()); m.Reason != reasonWaiting {
+		t.Errorf("the reason given: %q", m.Reason)
+	}
+	if c.decides() || a.decides() {
+		t.Fatal("one of two decides, or a newcomer with it")
+	}
+	a.stop()
+	eventually(t, "the other has failed too", func() bool { return c.state(a) == "failed" })
+	if err := c.m.Forget(a.id(), b.id()); err != nil {
+		t.Fatal(err)
+	}
+	if c.state(c) != "alive" || c.counted() != 1 || !c.decides() {
+		t.Fatalf("after Forget: %s", tell([]*node{c}))
+	}
+}
+
 func TestAForgottenMemberStaysForgottenWhenAnOldRosterComesBack(t *testing.T) {
 	t.Parallel()
 	n := newNetwork(t)

@@ -57,8 +57,8 @@ func (k *keeper) pass(now time.Time) {
 				since = now
 				k.lonely[id] = now
 			}
-			// Both ends hear of one another at about the same time. The smaller id dials and the larger waits a moment, unless
-			// nobody can dial it.
+			// Both ends hear of one another at about the same time. The smaller id dials and the larger waits a
+			// moment, unless nobody can dial it.
 			first := m.self < id || m.url == ""
 			if e.card.URL != "" && (first || now.Sub(since) >= m.timing.yield) {
 				dial = append(dial, id)
@@ -75,8 +75,9 @@ func (k *keeper) pass(now time.Time) {
 		default:
 			delete(k.lonely, id)
 		}
-		// Rosters that differ for longer than a broadcast takes: one has missed something. They exchange state, less and less often
-		// if that does not help (two who cannot reach the same majority differ for good reason).
+		// Rosters that differ for longer than a broadcast takes: one has missed something. They exchange state,
+		// less and less often if that does not help (two who cannot reach the same majority differ for good
+		// reason).
 		switch {
 		case !e.differs || !e.alive || !e.connected:
 		case e.nextSync.IsZero():
@@ -138,8 +139,8 @@ func (k *keeper) pass(now time.Time) {
 	k.reconcile(now)
 }
 
-// reconcile corrects what onUp and onDown may have told in the wrong order, and tells peers that were forgotten that they were: only they can
-// come back, with a new card, and gossip does not reach who is not in it.
+// reconcile corrects what onUp and onDown may have told in the wrong order, and tells peers that were forgotten
+// that they were: only they can come back, with a new card, and gossip does not reach who is not in it.
 func (k *keeper) reconcile(now time.Time) {
 	m := k.m
 	peers := m.sessions.Peers()
@@ -170,8 +171,8 @@ func (k *keeper) reconcile(now time.Time) {
 	}
 }
 
-// rejoin looks for members that gossip has given up, for memberlist never mends a partition by itself. It begins quickly
-// where the roster came from disk, since then everybody may have started at once.
+// rejoin looks for members that gossip has given up, for memberlist never mends a partition by itself. It
+// begins quickly where the roster came from disk, since then everybody may have started at once.
 func (m *Membership) rejoin() {
 	first := dialFirst
 	var busy sync.Map // members that an earlier pass is still at

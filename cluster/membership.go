@@ -328,6 +328,8 @@ func (m *Membership) Forget(ids ...identity.ID) error {
 	for _, id := range ids {
 		m.forgetLocked(m.roster.entries[id], "a person said so")
 	}
+	// Whoever says this of the last who counted lets a waiting newcomer begin anew.
+	m.roster.unfound()
 	m.publishLocked()
 	m.mu.Unlock()
 	return nil

@@ -183,9 +183,9 @@ func (s *spreader) handle(b []byte) error {
 	return nil
 }
 
-// Broadcast spreads msg (at most MaxBroadcast bytes) to all members, best effort. At the others OnBroadcast is called with it once,
-// from a goroutine of the membership, one message at a time. Who is named as its origin is that node's word only: broadcasts
-// are not signed.
+// Broadcast spreads msg (at most MaxBroadcast bytes) to all members, best effort. At the others OnBroadcast is
+// called with it once, from a goroutine of the membership, one message at a time. Who is named as its origin is
+// that node's word only: broadcasts are not signed.
 func (m *Membership) Broadcast(msg []byte) error {
 	if len(msg) > MaxBroadcast {
 		return fmt.Errorf("cluster: a broadcast of %d bytes; the limit is %d", len(msg), MaxBroadcast)

@@ -59,10 +59,10 @@ func timings(p Profile, scale float64) (timing, error) {
 
 func (t timing) of(d time.Duration) time.Duration { return time.Duration(float64(d) * t.scale) }
 
-// gossipConfig returns memberlist's settings but for names, delegates and transport. LAN has
-// memberlist's own timings for a LAN with two differences: a suspicion that nobody confirms lasts at most 3 times (not 6 times) the
-// shortest one, so that a death is known within 15 s even where few are left to confirm it; and packets may be larger than a datagram,
-// for they ride a stream.
+// gossipConfig returns memberlist's settings but for names, delegates and transport. LAN has memberlist's own
+// timings for a LAN with two differences: a suspicion that nobody confirms lasts at most 3 times (not 6 times)
+// the shortest one, so that a death is known within 15 s even where few are left to confirm it; and packets may
+// be larger than a datagram, for they ride a stream.
 func gossipConfig(p Profile, t timing) *memberlist.Config {
 	c := memberlist.DefaultLANConfig()
 	c.SuspicionMaxTimeoutMult = 3

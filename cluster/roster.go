@@ -73,22 +73,25 @@ type refusal struct {
 // moment reaches a strict majority of E (gossip holds them alive and a session with them
 // is up; the node itself counts if it is in E):
 //
-//   - forgetting (expired): when a member has failed and the majority was reached for all of forget-after, so that
-//     after a heal nobody is forgotten who just was not called yet; and one member a task at a time, so that two nodes of one half that
-//     have not yet heard of each other's step still hold rosters whose majorities overlap;
+//   - forgetting (expired): when a member has failed and the majority was reached for all of forget-after, so
+//     that after a heal nobody is forgotten who just was not called yet; and one member a task at a time, so
+//     that two nodes of one half that have not yet heard of each other's step still hold rosters whose
+//     majorities overlap;
 //   - enrolling (enrol): every live newcomer of the task.
 //
-// So the half of a partition that lacks a majority keeps all absent members in n and
-// takes no newcomer into it, however many join there: it cannot reach a quorum until the
-// partition heals or a person says Forget. The majority is counted per task since the
-// quorum is: a node of another task (or an observer) applies the same rule to E of that
-// task from where it stands. When there never was an E, there is nobody to protect: the first nodes
-// of a task found it, but not before this node has exchanged state with a peer (synced), since E may only
-// look empty from here. An E whose last member was forgotten is not founded again: the others tell who counts. When E is this node alone, it is its own majority. When E has two
-// members, neither can forget the other by itself: one of two is no strict majority.
+// So the half of a partition that lacks a majority keeps all absent members in n and takes no newcomer into it,
+// however many join there: it cannot reach a quorum until the partition heals or a person says Forget. The
+// majority is counted per task since the quorum is: a node of another task (or an observer) applies the same
+// rule to E of that task from where it stands. When there never was an E, there is nobody to protect: the first
+// nodes of a task found it, but not before this node has exchanged state with a peer (synced), since E may only
+// look empty from here. An E whose last member was forgotten is not founded again (unless a person said
+// Forget): the others tell who counts.
+// When E is this node alone, it is its own majority. When E has two members, neither can forget the other by
+// itself: one of two is no strict majority.
 //
-// An enrolment is bound to the sequence of the card under which it was made, and a tombstone ends all enrolments up to its own sequence. So
-// one who was forgotten and has signed anew is a newcomer everywhere, also where the newer card is seen before the tombstone.
+// An enrolment is bound to the sequence of the card under which it was made, and a tombstone ends all
+// enrolments up to its own sequence. So one who was forgotten and has signed anew is a newcomer everywhere,
+// also where the newer card is seen before the tombstone.
 //
 // Steps of others are taken over by merge: tombstones always (they only shrink n with a
 // majority's consent, or a person's), enrolments if the other's E contains all of this node's
@@ -122,7 +125,8 @@ func newRoster(self identity.ID, limit int) *roster {
 	}
 }
 
-// upsert takes a verified card in, unless it is stale, forgotten or one too many. It reports whether anything changed.
+// upsert takes a verified card in, unless it is stale, forgotten or one too many. It reports whether anything
+// changed.
 func (r *roster) upsert(c identity.Card, now time.Time) (bool, error) {
 	e := r.entries[c.ID]
 	if e != nil {
@@ -333,6 +337,16 @@ func (r *roster) enrol() bool {
 	return len(news) > 0
 }
 
+// unfound lets tasks that have no enrolled member left be founded again.
+func (r *roster) unfound() {
+	left := r.majority()
+	for t := range r.founded {
+		if _, any := left[t]; !any {
+			delete(r.founded, t)
+		}
+	}
+}
+
 // count has a member count from now on.
 func (r *roster) count(e *entry, under uint64) {
 	e.enrolled = under
@@ -363,8 +377,8 @@ func (r *roster) expired(now time.Time, after, spread time.Duration) []*entry {
 	return out
 }
 
-// sweep drops what is only kept for show or by chance: members that left more than leftFor ago, cards of nodes that do not count and
-// are gone for goneFor, and old refusals. It reports whether it dropped any.
+// sweep drops what is only kept for show or by chance: members that left more than leftFor ago, cards of nodes
+// that do not count and are gone for goneFor, and old refusals. It reports whether it dropped any.
 func (r *roster) sweep(now time.Time, leftFor, goneFor time.Duration) bool {
 	changed := false
 	for id, e := range r.entries {
@@ -400,12 +414,12 @@ func (r *roster) refuse(c identity.Card, reason string, now time.Time) bool {
 	return true
 }
 
-// fatal reports whether the owner of a card is not to be talked to. With the owner of a forgotten or an old card one talks: it learns
-// from it.
+// fatal reports whether the owner of a card is not to be talked to. With the owner of a forgotten or an old
+// card one talks: it learns from it.
 func fatal(err error) bool { return errors.Is(err, errFull) || errors.Is(err, errConflict) }
 
-// refresh recomputes the states, and since when a majority of each task is reached. It reports whether a state changed. grace is
-// how long a session may be down before its member is shown as suspect.
+// refresh recomputes the states, and since when a majority of each task is reached. It reports whether a state
+// changed. grace is how long a session may be down before its member is shown as suspect.
 func (r *roster) refresh(now time.Time, grace time.Duration) bool {
 	majority := r.majority()
 	for t := range r.since {

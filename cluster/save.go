@@ -11,8 +11,8 @@ import (
 // saveEvery is the shortest time between two writes: each is a sync of the disk.
 const saveEvery = 250 * time.Millisecond
 
-// saveLoop writes the roster behind the others' backs, so that a slow disk stops nothing but itself. A failure is told once
-// for each change of its words, and the next change is tried again.
+// saveLoop writes the roster behind the others' backs, so that a slow disk stops nothing but itself. A failure
+// is told once for each change of its words, and the next change is tried again.
 func (m *Membership) saveLoop() {
 	defer close(m.saved)
 	for {
