@@ -47,7 +47,7 @@ func (a *app) serve(ctx context.Context, s configs.Settings) error {
 	if _, err := s.EnsureToken(); err != nil {
 		return err
 	}
-	s.Node.Log = s.Log.Logger(a.err)
+	s.Node.Log = s.Log.Logger(a.err, a.errTTY)
 	s.Node.Version = thisBuild().Version
 	bar := a.newSlowBar("fitting " + string(s.Node.Fit.Kind))
 	s.Node.Fit.Progress = bar.progress

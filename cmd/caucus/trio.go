@@ -65,7 +65,7 @@ func (a *app) startTrio(ctx context.Context, s configs.Settings, wanted []int) (
 		cfg.Listen = net.JoinHostPort("127.0.0.1", strconv.Itoa(ports[i]))
 		cfg.NextPort = true
 		cfg.Version = thisBuild().Version
-		cfg.Log = s.Log.Logger(a.err)
+		cfg.Log = s.Log.Logger(a.err, a.errTTY)
 		if s.Node.StateDir != "" {
 			cfg.StateDir = filepath.Join(s.Node.StateDir, cfg.Name)
 		}
