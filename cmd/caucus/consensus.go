@@ -38,6 +38,7 @@ shows every one. Give the features in order, or by name in any order.`,
 	f.StringVar(&require, "require", "", "with `full`, every member must vote")
 	f.BoolVar(&o.Minority, "minority", false, "answer also when too few voted, and say so")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		r.patience = max(r.patience, o.Timeout+5*time.Second) // the node ends the round, not we
 		switch require {
 		case "", "full":
 			o.Full = require == "full"

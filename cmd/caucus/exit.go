@@ -62,8 +62,11 @@ func (a *app) report(ctx context.Context, cmd *cobra.Command, err error) int {
 	case errors.As(err, &f) && f.err == nil:
 		return code
 	}
-	sentence, _, _ := strings.Cut(err.Error(), "\n")
-	fmt.Fprintf(a.err, "%s %s\n", a.errStyle.red("caucus:"), sentence)
+	sentence := err.Error()
+	if !a.started {
+		sentence, _, _ = strings.Cut(sentence, "\n") // the rest is cobra's guesses, which tries has
+	}
+	fmt.Fprintf(a.err, "%s %s\n", a.errStyle.red("caucus:"), oneLine(sentence))
 	for _, try := range tries {
 		if rest, ok := strings.CutPrefix(try, "caucus "); ok {
 			try = a.self + " " + rest

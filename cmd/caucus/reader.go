@@ -33,12 +33,13 @@ type reader struct {
 	node      string
 	tokenFile string
 	json      bool
+	patience  time.Duration
 }
 
 // addReader gives a command the flags of a reader.
 func (a *app) addReader(cmd *cobra.Command) *reader {
 	cmd.Flags().SortFlags = false
-	r := &reader{app: a}
+	r := &reader{app: a, patience: patience}
 	f := cmd.Flags()
 	f.StringVar(&r.node, "node", "", "the node to ask, as a `URL` (default $"+nodeEnv+", else "+defaultNode+")")
 	f.BoolVar(&r.json, "json", false, "print the node's answer as JSON")
@@ -90,7 +91,7 @@ func (r *reader) ask(ctx context.Context, f func(context.Context, *api.Client) e
 		return err
 	}
 	defer c.Close()
-	limited, cancel := context.WithTimeout(ctx, patience)
+	limited, cancel := context.WithTimeout(ctx, r.patience)
 	defer cancel()
 	err = f(limited, c)
 	if ctx.Err() != nil {

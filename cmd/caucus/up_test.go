@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"caucus/ml"
 	"caucus/node/api"
 )
 
@@ -66,6 +67,8 @@ func TestUpShowsThreeNodesAnAnswerAndALineToPaste(t *testing.T) {
 		}
 	}
 
+	sameForAllOfIris(t, nodes)
+
 	code, took := p.end(syscall.SIGINT)
 	if code != 0 {
 		t.Errorf("Ctrl-C: exit code %d\n%s", code, p.stderr)
@@ -75,6 +78,40 @@ func TestUpShowsThreeNodesAnAnswerAndALineToPaste(t *testing.T) {
 	}
 	if s := p.stderr.String(); strings.Contains(s, "level=ERROR") || strings.Contains(s, "panic") {
 		t.Errorf("standard error:\n%s", s)
+	}
+}
+
+// sameForAllOfIris holds that label, rule, shares and roster are equal whoever is asked.
+func sameForAllOfIris(t *testing.T, nodes [][]string) {
+	t.Helper()
+	iris := ml.Iris()
+	rows := make([][]float64, iris.Len())
+	for i := range rows {
+		rows[i] = iris.Row(i)
+	}
+	var first string
+	for _, n := range nodes {
+		c, err := api.NewClient(n[1], "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		r, err := c.ConsensusBatch(t.Context(), rows, api.ConsensusOptions{Wait: "all"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(r.Predictions) != len(rows) || r.Counted != 3 {
+			t.Errorf("%s: %d rows, %d votes", n[1], len(r.Predictions), r.Counted)
+		}
+		what := fmt.Sprint(r.Labels, r.Rule, r.Roster, r.Evidence)
+		for _, row := range r.Results {
+			what += fmt.Sprint(row.Shares, row.Votes, row.Tie)
+		}
+		if first == "" {
+			first = what
+		} else if what != first {
+			t.Errorf("%s answers otherwise than %s", n[1], nodes[0][1])
+		}
 	}
 }
 
