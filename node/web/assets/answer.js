@@ -52,10 +52,15 @@ export function trust(reply, name) {
   }
   if (out.level === "good") {
     const n = reply.counted;
-    set("good", pending.length > 0 ? "All who were waited for agree." : n === 2 ? "Both members agree." : `All ${n} members agree.`);
+    set("good", pending.length > 0 ? "All who were waited for agree." : n === 2 ? "Both members agree." : `All ${n} members agree.`,
+      "A good sign, though models can also be wrong together.");
   }
   return out;
 }
+
+// What to do is written for terminals; one of the things is done here.
+const onPage = (todo) =>
+  todo.includes("minority=true") ? "to take what there is all the same: tick that under How to count, and ask again" : todo;
 
 /** refusal says the same of a problem instead of a reply. */
 function refusal(p) {
@@ -66,12 +71,15 @@ function refusal(p) {
     offline: "There is no answer.",
     "bad-input": "This question cannot be asked.",
   }[p.kind] ?? "There is no answer.";
-  const text = [`${p.message}.`.replace(/\.\.$/, ".")];
+  const text = [sentence(p.message)];
   if (p.body.provisional_label) {
     text.push(`Those who voted lean to ${p.body.provisional_label}, but they are too few for it to count.`);
   }
-  return { level: "bad", title, text, todo: Array.isArray(p.body.what_to_do) ? p.body.what_to_do : [] };
+  return { level: "bad", title, text, todo: (Array.isArray(p.body.what_to_do) ? p.body.what_to_do : []).map(onPage) };
 }
+
+// Summaries that begin with a name stay as they are.
+const sentence = (s) => `${/^(all|both|only|together|nobody|no quorum)\b/.test(s) ? s[0].toUpperCase() + s.slice(1) : s}${/[.!?]$/.test(s) ? "" : "."}`;
 
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
@@ -121,7 +129,7 @@ export class Answer {
     byId("answer").replaceChildren(
       el("div", { class: "verdict", role: "status" },
         el("p", { class: "decided", id: "decided" }, swatch(reply.prediction), reply.label),
-        el("p", { class: "summary" }, `${reply.summary}.`),
+        el("p", { class: "summary" }, sentence(reply.summary)),
         this.#banner(trust(reply, name), notes)),
       this.#tally(reply.shares),
       this.#table(reply.votes),
@@ -167,17 +175,17 @@ export class Answer {
       el("h3", null, "Votes"),
       el("table", null,
         el("thead", null, el("tr", null, ["Member", "Says", "How sure", "Time"].map((h) => el("th", { scope: "col" }, h)))),
-        el("tbody", null, votes.map((v) => this.#row(v)))));
+        el("tbody", null, this.#members.sort(votes).map((v) => this.#row(v)))));
   }
 
   #row(v) {
     const who = el("th", { scope: "row" }, this.#members.name(v.node), this.#members.name(v.node) === v.model ? null : el("span", { class: "sub" }, v.model));
     if (v.waiting) return el("tr", { class: "waiting" }, who, el("td", { colspan: 3, class: "muted" }, "asked\u2026"));
     if (v.outcome !== "ok") {
-      const why = v.reason && v.outcome !== "pending" ? `: ${v.reason}` : "";
+      const why = v.reason && v.outcome !== "pending" && v.outcome !== "ejected" ? `: ${v.reason}` : "";
       return el("tr", { class: "silent" }, who,
         el("td", { colspan: 2 }, `${inWords(v.outcome)}${why}`),
-        el("td", { class: "figure" }, millis(v.ms)));
+        el("td", { class: "figure" }, v.ms > 0 ? millis(v.ms) : "\u2013"));
     }
     const k = this.#labels.indexOf(v.label);
     const p = v.probabilities;

@@ -18,7 +18,7 @@ async function start() {
   const [card, first] = await Promise.all([api.card(), api.members()]);
   const { task } = card;
   document.title = `${card.name} \u2013 Caucus`;
-  byId("node-line").textContent = `${card.name}, ${card.model}, task ${task.name}`;
+  byId("node-line").textContent = `node ${card.name}${card.model === card.name ? "" : `, model ${card.model}`}, task ${task.name}`;
   byId("version").textContent = `Caucus ${card.version}`;
   byId("invite").textContent = `caucus invite --node ${location.origin}`;
 

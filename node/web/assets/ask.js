@@ -25,6 +25,7 @@ export class Form {
     const examples = isIris ? iris.examples : task.ranges ? [["typical values", start]] : [];
     byId("examples").replaceChildren(...examples.map(([name, row]) =>
       el("button", { type: "button", class: "chip", onclick: () => this.set(row) }, name)));
+    byId("fields").classList.toggle("few", task.features.length <= 6);
     byId("fields").replaceChildren(...task.features.map((f, j) => this.#field(f, j, start[j])));
     byId("form").addEventListener("submit", (e) => {
       e.preventDefault();

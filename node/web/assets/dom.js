@@ -71,6 +71,9 @@ export function millis(ms) {
   return `${ms >= 10 ? Math.round(ms) : ms >= 1 ? ms.toFixed(1) : ms.toFixed(2)} ms`;
 }
 
+/** clock writes the time of day. */
+export const clock = new Intl.DateTimeFormat("en", { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+
 /** words makes a feature's name readable: sepal_length becomes sepal length. */
 export const words = (name) => name.replaceAll("_", " ");
 

@@ -1,12 +1,13 @@
 // The decision map: two features vary, the others stay as they are in the form. One
 // batch asks all members for every cell.
 import { batch } from "./api.js";
-import { byId, el, percent, plain, plural, swatch, words } from "./dom.js";
+import { byId, el, listed, percent, plain, plural, swatch, words } from "./dom.js";
 import { colours } from "./paint.js";
 import { MapCanvas } from "./mapcanvas.js";
 
 const finest = 60, coarsest = 16; // cells a side
 const bytes = 3_500_000; // of a batch, below what a node takes
+const quickly = "700ms"; // for slow members, so that the map is there within a second
 const most = 12; // members with a map of their own
 
 /** DecisionMap is the section with all its maps. */
@@ -33,7 +34,7 @@ export class DecisionMap {
     byId("map-x").value = start;
     byId("map-y").value = Math.min(start + 1, task.features.length - 1);
     for (const id of ["map-x", "map-y"]) byId(id).addEventListener("change", () => this.draw());
-    byId("map-draw").addEventListener("click", () => this.draw());
+    byId("map-draw").addEventListener("click", () => this.draw({ patient: true }));
     document.addEventListener("themechange", () => this.#paint());
   }
 
@@ -46,7 +47,8 @@ export class DecisionMap {
     else this.draw();
   }
 
-  async draw() {
+  /** draw asks anew. A patient one waits for slow members as long as the node does. */
+  async draw({ patient = false } = {}) {
     const turn = ++this.#turn;
     const x = Number(byId("map-x").value), y = Number(byId("map-y").value);
     if (x === y) {
@@ -72,7 +74,7 @@ export class DecisionMap {
     const start = performance.now();
     let reply;
     try {
-      reply = await batch(rows, { method: byId("method").value === "auto" ? "majority" : byId("method").value, wait: "all", minority: true });
+      reply = await batch(rows, { method: byId("method").value, wait: "all", minority: true, ...(patient ? {} : { timeout: quickly }) });
     } catch (e) {
       if (turn === this.#turn) this.#say(`The map cannot be drawn: ${e.message}`);
       return;
@@ -80,11 +82,12 @@ export class DecisionMap {
       if (turn === this.#turn) byId("map-area").removeAttribute("aria-busy");
     }
     if (turn !== this.#turn) return;
-    this.#data = { reply, n, x, y, xs, ys, held };
+    this.#data = { reply, patient, n, x, y, xs, ys, held };
     this.#lay();
     this.#paint();
     const split = reply.results.filter((r) => !r.unanimous).length;
     this.#say(`${plural(n * n, "question")} to ${plural(reply.counted, "member")} in one batch, drawn in ${((performance.now() - start) / 1000).toFixed(2)} s. ` +
+      (reply.status === "minority" ? "Too few members voted for this map to count. " : "") +
       (reply.counted > 1 ? `They disagree on ${percent(split / (n * n))} of the map.` : "With one member there is nobody to disagree."));
     const others = this.#task.features.flatMap((f, j) => (j === x || j === y ? [] : [`${words(f)} ${plain(held[j])}`]));
     byId("map-held").textContent = others.length === 0 ? "" :
@@ -121,19 +124,18 @@ export class DecisionMap {
       }
       return el("figure", { class: big ? "big" : "small" }, el("figcaption", null, el("strong", null, title), below ? el("span", { class: "muted" }, below) : null), canvas);
     };
-    const voters = reply.votes_by_node.filter((v) => v.outcome === "ok" && v.labels.length === n * n);
+    const voters = this.#members.sort(reply.votes_by_node).filter((v) => v.outcome === "ok" && v.labels.length === n * n);
     const smalls = voters.slice(0, most).map((v) => {
       const same = v.labels.filter((k, i) => k === reply.predictions[i]).length / (n * n);
-      return figure(this.#members.name(v.node), v.labels, false, ` agrees on ${percent(same)}`);
+      return figure(this.#members.name(v.node), v.labels, false, `agrees on ${percent(same)} of it`);
     });
     const silent = reply.votes_by_node.filter((v) => v.outcome !== "ok").map((v) => this.#members.name(v.node));
     byId("map-area").replaceChildren(
       el("div", { class: "map-main" },
-        figure("All together", reply.predictions, true, " click a place to ask there"),
-        this.#legend()),
-      el("div", { class: "smalls" }, smalls,
+        figure("All together", reply.predictions, true, "Click a place to ask there.")),
+      el("div", { class: "smalls" }, smalls, this.#legend(),
         voters.length > most ? el("p", { class: "muted" }, `and ${voters.length - most} more`) : null,
-        silent.length > 0 ? el("p", { class: "muted" }, `Not on the map, since without a vote: ${silent.join(", ")}.`) : null));
+        silent.length > 0 ? el("p", { class: "muted" }, `Without a vote, so not on the map: ${listed(silent)}.${this.#data.patient ? "" : " Drawing again waits longer."}`) : null));
   }
 
   #legend() {

@@ -81,12 +81,12 @@ export class MapCanvas {
       if (split(i)) g.rect((i % n) * w, Math.floor(i / n) * h, w + 0.5, h + 0.5);
     }
     g.clip();
-    g.fillStyle = css(theme.card, 0.45);
+    g.fillStyle = css(theme.card, 0.3);
     g.fillRect(0, 0, f.side, f.tall);
-    g.strokeStyle = css(theme.text, 0.75);
-    g.lineWidth = 1.2;
+    g.strokeStyle = css(theme.text, 0.6);
+    g.lineWidth = 1.1;
     g.beginPath();
-    for (let d = -f.tall; d < f.side; d += 6) {
+    for (let d = -f.tall; d < f.side; d += 7) {
       g.moveTo(d, f.tall);
       g.lineTo(d + f.tall, 0);
     }

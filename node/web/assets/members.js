@@ -1,5 +1,5 @@
 // The members: a live picture, and the same as a table.
-import { byId, classOf, el, link, millis, percent, plural, svg, swatch } from "./dom.js";
+import { byId, classOf, clock, el, link, millis, percent, plural, svg } from "./dom.js";
 
 const states = {
   alive: ["\u25cf", "alive", "answers"],
@@ -18,10 +18,23 @@ export class Members {
 
   constructor(labels) {
     this.#labels = labels;
+    let width = 0;
+    new ResizeObserver(([e]) => {
+      if (Math.round(e.contentRect.width) === width) return;
+      width = Math.round(e.contentRect.width);
+      this.#draw();
+    }).observe(byId("picture"));
   }
 
+  /** all members, this node first, then by name. */
   get all() {
     return this.#reply?.members ?? [];
+  }
+
+  /** sort orders things that have a node's id as members are ordered. */
+  sort(things) {
+    const place = new Map(this.all.map((m, i) => [m.id, i]));
+    return [...things].sort((a, b) => (place.get(a.node) ?? Infinity) - (place.get(b.node) ?? Infinity));
   }
 
   /** voters are those whom a round invites. */
@@ -38,6 +51,8 @@ export class Members {
   }
 
   show(reply) {
+    const first = (m) => (m.self ? 0 : 1);
+    reply.members.sort((a, b) => first(a) - first(b) || (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
     this.#reply = reply;
     this.#draw();
   }
@@ -67,18 +82,20 @@ export class Members {
     const self = this.all.find((m) => m.self);
     const others = this.all.filter((m) => !m.self);
     const crowded = others.length > 10;
-    const [w, h] = [480, crowded ? 400 : others.length > 4 ? 340 : 250];
-    const [cx, cy] = [w / 2, h / 2 - 6];
+    const w = Math.max(300, Math.min(560, byId("picture").clientWidth || 480));
+    const narrow = w < 420; // no room for anything on the lines; the table has the delays
+    const h = crowded ? 400 : others.length > 4 ? 340 : others.length > 2 ? 270 : 150;
+    const [cx, cy] = [w / 2, h / 2 - 18];
     const root = svg("svg", { viewBox: `0 0 ${w} ${h}`, role: "img", "aria-label": `${byId("members-line").textContent} The table below says it in words.` });
     const lines = svg("g"), dots = svg("g");
     root.append(lines, dots);
     others.forEach((m, i) => {
       // Two stand to the left and the right; more begin there too, so that names have room.
       const angle = Math.PI + (2 * Math.PI * i) / others.length;
-      const x = cx + Math.cos(angle) * (w / 2 - 74);
-      const y = cy + Math.sin(angle) * (h / 2 - 62);
+      const x = cx + Math.cos(angle) * (w / 2 - (narrow ? 48 : 74));
+      const y = cy + Math.sin(angle) * (h / 2 - 52);
       lines.append(svg("line", { x1: cx, y1: cy, x2: x, y2: y, class: `wire ${m.connected ? "up" : "down"}` }));
-      if (m.connected && m.rtt_ms > 0 && !crowded) {
+      if (m.connected && m.rtt_ms > 0 && !crowded && !narrow) {
         const text = millis(m.rtt_ms);
         const [tx, ty] = [cx + (x - cx) * 0.5, cy + (y - cy) * 0.5];
         lines.append(
@@ -116,7 +133,7 @@ export class Members {
       el("thead", null, el("tr", null, head.map((h) => el("th", { scope: "col" }, h)))),
       el("tbody", null, this.all.map((m) => {
         const [icon, word, means] = stateOf(m);
-        const why = m.reason || (m.state === "alive" ? "" : means);
+        const why = m.state === "alive" ? m.reason : `${m.reason || means}, since ${clock.format(new Date(m.since))}`;
         return el("tr", null,
           el("th", { scope: "row" }, m.url ? link(m.url, this.name(m.id)) : this.name(m.id), m.self ? el("span", { class: "tag" }, "this node") : null),
           el("td", { "data-head": "Model" }, m.model),
@@ -124,14 +141,9 @@ export class Members {
             el("span", { class: `state ${word}` }, el("span", { "aria-hidden": "true" }, icon), ` ${word}`),
             m.state === "alive" && !m.connected ? " (not connected)" : null,
             why ? el("span", { class: "why" }, why) : null),
-          el("td", { "data-head": "Delay" }, m.self ? "here" : m.rtt_ms > 0 ? millis(m.rtt_ms) : "\u2013"),
-          el("td", { "data-head": "Accuracy" }, m.accuracy === null ? "\u2013" : percent(m.accuracy)));
+          el("td", { "data-head": "Delay", class: "figure" }, m.self ? "here" : m.connected && m.rtt_ms > 0 ? millis(m.rtt_ms) : "\u2013"),
+          el("td", { "data-head": "Accuracy", class: "figure" }, m.accuracy === null ? "\u2013" : percent(m.accuracy)));
       })));
-  }
-
-  /** legend of a label: swatch and name. */
-  mark(label) {
-    return el("span", { class: "label" }, swatch(this.#labels.indexOf(label)), label);
   }
 }
 

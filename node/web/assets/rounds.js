@@ -1,9 +1,8 @@
 // Recent rounds of the whole cluster. A line opens to who voted for what.
 import { round as fetchRound } from "./api.js";
-import { byId, el, percent, plural, swatch } from "./dom.js";
+import { byId, clock, el, percent, plural, swatch } from "./dom.js";
 
 const shown = 20, kept = 100;
-const clock = new Intl.DateTimeFormat("en", { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
 
 const statuses = {
   ok: ["good", "ok", "everybody voted"],
@@ -86,7 +85,7 @@ export class Rounds {
     const fill = el("span", { class: "fill" });
     fill.style.width = `${entropy * 100}%`;
     const text = entropy === 0 ? "unanimous" : `disagreement ${percent(entropy)}`;
-    return el("span", { class: "doubt" }, el("span", { class: "bar doubt-bar", "aria-hidden": "true" }, fill), el("span", null, text));
+    return el("span", { class: "doubt" }, entropy === 0 ? null : el("span", { class: "bar doubt-bar", "aria-hidden": "true" }, fill), el("span", null, text));
   }
 
   async #open(r, inside) {
