@@ -3,7 +3,9 @@ package session
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 )
@@ -93,19 +95,22 @@ func (l *link) answerHere(id uint64, ask []byte) {
 	}
 }
 
+// errModel is what a peer hears of a fault that is this node's own.
+var errModel = errors.New("its model failed")
+
 // compute calls the responder. What it appended to dst is returned with dst; a
 // panic, or a result that is not dst with an answer after it, is an error in words for the peer.
 func (l *link) compute(ctx context.Context, ask, dst []byte) (out []byte, err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			l.m.cfg.Log.Error("answering a question panicked", "peer", l.peer, "panic", v)
-			err = fmt.Errorf("its model failed")
+			l.m.cfg.Log.Error("answering a question panicked", "peer", l.peer, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+			err = errModel
 		}
 	}()
 	out = l.m.cfg.Responder.Answer(ctx, l.peer, ask, dst)
 	if len(out) < len(dst) {
 		l.m.cfg.Log.Error("the responder lost what it was to append to", "peer", l.peer)
-		return nil, fmt.Errorf("its model failed")
+		return nil, errModel
 	}
 	if len(out)-len(dst) > MaxMessage {
 		return nil, fmt.Errorf("its answer has %d bytes, the limit is %d", len(out)-len(dst), MaxMessage)

@@ -181,18 +181,30 @@ func (l *link) abandon(id uint64, c *call) bool {
 		return false
 	}
 	delete(l.pending, id)
-	q := &l.queue
-	if i := slices.IndexFunc(q.bulk, func(b *bulk) bool { return b.first == frameAskStart && b.id == id }); i >= 0 {
-		begun := q.bulk[i].sent > 0
-		q.dropBulk(i) // the asker will reuse its buffer
-		if !begun {
-			return true
-		}
+	if _, unsent := l.recall(id); !unsent {
+		l.queueCancel(id)
 	}
+	return true
+}
+
+// recall stops sending a long question, whose buffer is the asker's again; l.mu
+// is held. It reports whether any of it was still to be sent, and all of it.
+func (l *link) recall(id uint64) (some, all bool) {
+	q := &l.queue
+	i := slices.IndexFunc(q.bulk, func(b *bulk) bool { return b.first == frameAskStart && b.id == id })
+	if i < 0 {
+		return false, false
+	}
+	all = q.bulk[i].sent == 0
+	q.dropBulk(i)
+	return true, all
+}
+
+// queueCancel tells the peer that nobody waits for an answer; l.mu is held.
+func (l *link) queueCancel(id uint64) {
 	var payload [8]byte
 	binary.BigEndian.PutUint64(payload[:], id)
 	l.queueFrame(frameCancel, payload[:])
-	return true
 }
 
 // deliver finishes the call of an answer frame. An answer that nobody waits for
@@ -215,7 +227,7 @@ func (l *link) deliver(t frameType, payload []byte) error {
 	var result error
 	switch t {
 	case frameAnswer:
-		if c.asker != nil { // no copy: it looks at the reader's buffer
+		if c.asker != nil && len(l.queue.bulk) == 0 { // no copy: it looks at the reader's buffer
 			delete(l.pending, id)
 			l.mu.Unlock()
 			asker := c.asker
@@ -238,6 +250,9 @@ func (l *link) deliver(t frameType, payload []byte) error {
 		}
 	}
 	delete(l.pending, id)
+	if some, _ := l.recall(id); some {
+		l.queueCancel(id) // the peer failed before it had all of the question
+	}
 	l.mu.Unlock()
 	c.finish(result)
 	return nil

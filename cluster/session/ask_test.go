@@ -132,12 +132,15 @@ func TestAPanicInTheResponderIsAFailureAndNoMore(t *testing.T) {
 func TestANodeWithoutAResponderSaysSo(t *testing.T) {
 	a, b := start(t, nil), start(t, func(c *Config) { c.Responder = nil })
 	join(t, a, b)
-	for _, n := range []int{1, 100 << 10} {
+	for _, n := range []int{1, 100 << 10, MaxMessage} {
 		var remote *RemoteError
-		if _, err := a.Ask(t.Context(), b.id, make([]byte, n), nil); !errors.As(err, &remote) {
+		ask := make([]byte, n)
+		if _, err := a.Ask(t.Context(), b.id, ask, nil); !errors.As(err, &remote) {
 			t.Errorf("got %v", err)
 		}
+		clear(ask) // it is the caller's again, though not all of it was sent; the race detector watches
 	}
+	eventually(t, "nothing is left at either end", func() bool { return oldest(a).unoccupied() && oldest(b).unoccupied() })
 }
 
 // gated is a responder whose slow questions wait for the gate.
@@ -522,14 +525,14 @@ func TestAnAskAllocatesLittle(t *testing.T) {
 	a, b := start(t, func(c *Config) { c.Log = nil }), start(t, func(c *Config) { c.Log = nil })
 	join(t, a, b)
 	ask, dst := []byte("row"), make([]byte, 0, 64)
-	// Both ends are in this process; what there is comes from the WebSocket library.
+	// Both ends are in this process, and so is the garbage collector, which empties pools.
 	n := testing.AllocsPerRun(200, func() {
 		var err error
 		if dst, err = a.Ask(context.Background(), b.id, ask, dst[:0]); err != nil {
 			t.Fatal(err)
 		}
 	})
-	if n > 6 {
+	if n > 6 { // two; the race detector makes pools forget
 		t.Errorf("%v allocations", n)
 	}
 }
