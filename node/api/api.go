@@ -123,6 +123,7 @@ func (a *API) routes(cfg Config) {
 	get("/metrics", a.local, gin.WrapH(metricsHandler(cfg.Registry)))
 	get("/", a.local, a.page)
 	a.mountOIP()
+	a.mountOpenAPI()
 	get("/assets/*file", a.local, a.assets)
 	e.GET(eventsRoute, a.local, a.stream)
 	if cfg.Gossip != nil {

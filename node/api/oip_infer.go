@@ -3,6 +3,7 @@ package api
 import (
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -71,7 +72,7 @@ func (a *API) oipAsk(c *gin.Context, k *call, name string, together bool) error 
 	outputs := a.oipOutputs(together)
 	for _, o := range req.outputs {
 		if !slices.Contains(outputs, o) {
-			return Problemf(BadInput, "model %q has no output %q; it has %s", shown(name), shown(o), shown1(outputs))
+			return Problemf(BadInput, "model %q has no output %q; it has %s", shown(name), shown(o), strings.Join(outputs, ", "))
 		}
 	}
 	if len(req.outputs) > 0 {
