@@ -10,6 +10,7 @@ import (
 	"net"
 	"time"
 
+	"caucus/cluster/evidence"
 	"caucus/cluster/identity"
 	"caucus/cluster/session"
 )
@@ -80,6 +81,9 @@ type Config struct {
 	NewCluster  bool   // forget the roster on disk
 	Profile     Profile
 	Responder   session.Responder
+
+	Classes      int             // labels of the task, at most evidence.MaxClasses; 0: no evidence is kept
+	FeedbackFrom evidence.Policy // whose labels count; the zero value: all members'
 
 	ForgetAfter time.Duration                                                        // default 15 min
 	RejoinMin   time.Duration                                                        // the rejoin loop's wait, jittered between these; default 8 s

@@ -38,14 +38,23 @@ func (d *delegate) GetBroadcasts(overhead, limit int) [][]byte {
 // LocalState is this node's side of a push/pull.
 func (d *delegate) LocalState(bool) []byte {
 	d.m.mu.Lock()
-	defer d.m.mu.Unlock()
-	return d.m.roster.appendState(make([]byte, 0, 4096))
+	b := d.m.roster.appendState(make([]byte, 0, 4096))
+	d.m.mu.Unlock()
+	if d.m.evidence != nil {
+		b = d.m.evidence.appendHeads(b)
+	}
+	return b
 }
 
 // MergeRemoteState takes the other side of a push/pull over.
 func (d *delegate) MergeRemoteState(b []byte, _ bool) {
 	if err := d.m.mergeState(b); err != nil {
 		d.m.log.Warn("another node's state was dropped", "error", err)
+		return
+	}
+	// After the roster, which says whose evidence is taken.
+	if heads := section(b, sectionEvidence); heads != nil && d.m.evidence != nil {
+		d.m.evidence.noteHeads(heads)
 	}
 }
 
@@ -161,22 +170,29 @@ func (d *delegate) NotifyConflict(existing, _ *memberlist.Node) {
 	d.m.log.Warn("gossip has two addresses for one node", "member", existing.Name)
 }
 
-// ackDigest is how much of the roster's digest goes with the answer to a probe.
+// ackDigest is how much of a digest goes with the answer to a probe.
 const ackDigest = 8
 
-// AckPayload tells whoever probes this node of its roster, so that two that differ find out before their next
-// push/pull.
+// AckPayload tells whoever probes this node of its roster and its evidence, so that two that differ find out before
+// their next push/pull.
 func (d *delegate) AckPayload() []byte {
 	v := d.m.view.Load()
 	if v == nil || !v.Joined {
 		return nil
 	}
-	return v.Digest[:ackDigest]
+	b := append(make([]byte, 0, 2*ackDigest), v.Digest[:ackDigest]...)
+	if d.m.evidence != nil {
+		b = append(b, d.m.evidence.sum()...)
+	}
+	return b
 }
 
 // NotifyPingComplete tells that a node answered a probe.
 func (d *delegate) NotifyPingComplete(n *memberlist.Node, rtt time.Duration, payload []byte) {
 	m := d.m
+	if len(payload) == 2*ackDigest && m.evidence != nil {
+		m.evidence.noteSum(identity.ID(n.Name), payload[ackDigest:])
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	e := m.roster.entries[identity.ID(n.Name)]
@@ -185,7 +201,7 @@ func (d *delegate) NotifyPingComplete(n *memberlist.Node, rtt time.Duration, pay
 	}
 	e.rtt = rtt
 	own := m.view.Load().Digest
-	e.differs = len(payload) == ackDigest && !bytes.Equal(payload, own[:ackDigest])
+	e.differs = len(payload) >= ackDigest && !bytes.Equal(payload[:ackDigest], own[:ackDigest])
 	if !e.differs {
 		e.syncWait, e.nextSync = 0, time.Time{}
 	}

@@ -22,6 +22,12 @@ func (m *Membership) onStream(peer identity.ID, kind session.StreamKind, conn ne
 		m.transport.HandleStream(peer, kind, conn)
 	case session.StreamDescribe:
 		m.describe(conn)
+	case session.StreamEvidence:
+		if m.evidence == nil {
+			conn.Close()
+			return
+		}
+		m.evidence.serve(peer, conn)
 	default:
 		m.log.Debug("stream of an unknown kind closed", "peer", peer, "kind", byte(kind))
 		conn.Close()

@@ -35,6 +35,7 @@ type Membership struct {
 	store     *store
 	spreader  *spreader
 	dialer    *dialer
+	evidence  *replicator // nil: no evidence is kept
 
 	ctx    context.Context // ends with Shutdown
 	cancel context.CancelFunc
@@ -139,6 +140,12 @@ func (m *Membership) start() (err error) {
 		undo = append(undo, func() { m.store.close() })
 		m.restore(m.store.last)
 	}
+	if err = m.openEvidence(); err != nil {
+		return err
+	}
+	if m.evidence != nil {
+		undo = append(undo, func() { m.evidence.log.Close() })
+	}
 	// The first card is signed before anything runs, so that a bad name or URL is an error of New. The
 	// sequence rises across restarts even if the file was lost: it is never below the Unix time.
 	m.sequence = max(m.sequence, uint64(time.Now().Unix()))
@@ -180,6 +187,9 @@ func (m *Membership) start() (err error) {
 	m.run(m.announceLoop)
 	m.run(m.spreader.deliver)
 	m.run(m.maintain)
+	if m.evidence != nil {
+		m.run(m.evidence.work)
+	}
 	go m.saveLoop() // ends after all others, so it is not counted among them
 	return nil
 }
@@ -408,6 +418,9 @@ func (m *Membership) Shutdown() error {
 		m.wg.Wait()
 		m.kick(m.kickSave) // whatever the others left unsaved
 		<-m.saved
+		if m.evidence != nil {
+			m.stopErr = errors.Join(m.stopErr, m.evidence.log.Close())
+		}
 		if m.store != nil {
 			m.stopErr = errors.Join(m.stopErr, m.store.close())
 		}

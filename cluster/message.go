@@ -24,10 +24,12 @@ const MaxBroadcast = 512
 //	broadcast: 1 | origin, 32 characters | nonce 8 | content, at most MaxBroadcast
 //	forget:    2 | id, 32 characters | sequence u64      a tombstone
 //	card:      3 | signed card                           told directly, not spread further
+//	evidence:  4 | as a broadcast                        for the log of evidence
 const (
 	messageBroadcast = 1
 	messageForget    = 2
 	messageCard      = 3
+	messageEvidence  = 4
 
 	nonceBytes      = 8
 	broadcastHead   = 1 + idBytes + nonceBytes
@@ -52,7 +54,7 @@ func parseMessage(b []byte) (message, error) {
 	}
 	msg := message{kind: b[0]}
 	switch msg.kind {
-	case messageBroadcast:
+	case messageBroadcast, messageEvidence:
 		if len(b) < broadcastHead {
 			return message{}, fmt.Errorf("%w: a broadcast of %d bytes", errMessage, len(b))
 		}
@@ -179,6 +181,10 @@ func (s *spreader) handle(b []byte) error {
 		if msg.id != s.m.self && s.m.cfg.OnBroadcast != nil {
 			s.m.cfg.OnBroadcast(msg.id, msg.content)
 		}
+	case messageEvidence:
+		if msg.id != s.m.self && s.m.evidence != nil {
+			s.m.evidence.post(news{kind: newsBroadcast, from: msg.id, b: msg.content})
+		}
 	}
 	return nil
 }
@@ -186,7 +192,10 @@ func (s *spreader) handle(b []byte) error {
 // Broadcast spreads msg (at most MaxBroadcast bytes) to all members, best effort. At the others OnBroadcast is
 // called with it once, from a goroutine of the membership, one message at a time. Who is named as its origin is
 // that node's word only: broadcasts are not signed.
-func (m *Membership) Broadcast(msg []byte) error {
+func (m *Membership) Broadcast(msg []byte) error { return m.spreadContent(messageBroadcast, msg) }
+
+// spreadContent spreads a message of a kind that has an origin, a nonce and content.
+func (m *Membership) spreadContent(kind byte, msg []byte) error {
 	if len(msg) > MaxBroadcast {
 		return fmt.Errorf("cluster: a broadcast of %d bytes; the limit is %d", len(msg), MaxBroadcast)
 	}
@@ -194,7 +203,7 @@ func (m *Membership) Broadcast(msg []byte) error {
 		return ErrStopped
 	}
 	b := make([]byte, 0, broadcastHead+len(msg))
-	b = append(b, messageBroadcast)
+	b = append(b, kind)
 	b = append(b, m.self...)
 	b = b[:broadcastHead]
 	rand.Read(b[broadcastHead-nonceBytes:]) // equal contents are two messages

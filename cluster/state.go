@@ -14,6 +14,7 @@ import (
 //	section:    kind u8 | length u32 | content
 //	cards:      (enrolled u64 | length u16 | signed card)...   leaving cards included
 //	tombstones: (id 32 characters | sequence u64)...
+//	evidence:   the sender's id 32 characters | its heads, see package evidence
 //
 // Sections of unknown kinds are skipped, so that a later version can add one.
 const (
@@ -22,6 +23,7 @@ const (
 
 	sectionCards      = 1
 	sectionTombstones = 2
+	sectionEvidence   = 3
 
 	maxCards       = 512
 	cardHead       = 8 + 2
@@ -108,6 +110,18 @@ func parseState(b []byte) ([]rawCard, map[identity.ID]uint64, error) {
 		}
 	}
 	return cards, tombs, nil
+}
+
+// section returns the content of the first section of a kind in a state that parseState has taken, or nil.
+func section(b []byte, wanted byte) []byte {
+	for b = b[1:]; len(b) >= 5; {
+		kind, n := b[0], int(binary.BigEndian.Uint32(b[1:]))
+		if kind == wanted {
+			return b[5 : 5+n]
+		}
+		b = b[5+n:]
+	}
+	return nil
 }
 
 func parseCards(cards []rawCard, b []byte) ([]rawCard, error) {
