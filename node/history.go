@@ -95,6 +95,11 @@ func (h *history) newest(f func(*past) bool) {
 // record counts a finished round, remembers it and tells the others of it.
 func (e *engine) record(r *round, status consensus.Status, margin consensus.Millionths) {
 	e.metrics.round(status, r.result.Method, time.Since(r.start), margin, r.decidedEarly())
+	for _, id := range r.result.Dissenters {
+		if !r.batch {
+			e.metrics.disagreed.WithLabelValues(id).Inc()
+		}
+	}
 	if r.batch {
 		e.history.put(past{id: r.id, short: r.summarise()})
 	} else {

@@ -24,6 +24,10 @@ type metrics struct {
 	early        prometheus.Counter
 	peerRequests *prometheus.CounterVec
 	peerTime     *prometheus.HistogramVec
+	disagreed    *prometheus.CounterVec
+	joins        prometheus.Counter
+	leaves       prometheus.Counter
+	failures     prometheus.Counter
 
 	counters [8][8]atomic.Pointer[prometheus.Counter] // of rounds, by status and method
 	mu       sync.Mutex                               // guards peers
@@ -62,16 +66,27 @@ func newMetrics(version string, view func() *cluster.View) *metrics {
 			Name: "caucus_peer_request_duration_seconds", Help: "Time until a peer's vote was there.",
 			Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 1.5},
 		}, []string{"peer"}),
-		peers: map[identity.ID]*peerMetrics{},
+		disagreed: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "caucus_peer_disagreements_total", Help: "Rounds of one row in which a member's vote was not the outcome.",
+		}, []string{"peer"}),
+		joins:    counter("caucus_cluster_joins_total", "Members that came, or came back."),
+		leaves:   counter("caucus_cluster_leaves_total", "Members that said goodbye."),
+		failures: counter("caucus_cluster_failures_total", "Members that went without a word."),
+		peers:    map[identity.ID]*peerMetrics{},
 	}
 	info := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "caucus_build_info", Help: "1; the labels say what was built.",
 		ConstLabels: prometheus.Labels{"version": version, "revision": revision(), "goversion": runtime.Version()},
 	})
 	info.Set(1)
-	m.registry.MustRegister(m.rounds, m.roundTime, m.margin, m.early, m.peerRequests, m.peerTime, info,
+	m.registry.MustRegister(m.rounds, m.roundTime, m.margin, m.early, m.peerRequests, m.peerTime, m.disagreed,
+		m.joins, m.leaves, m.failures, info,
 		memberGauge{view, prometheus.NewDesc("caucus_cluster_members", "Members, by state.", []string{"state"}, nil)})
 	return m
+}
+
+func counter(name, help string) prometheus.Counter {
+	return prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
 }
 
 func revision() string {
@@ -151,6 +166,7 @@ func (m *metrics) keepPeers(ids []identity.ID) {
 			delete(m.peers, id)
 			m.peerRequests.DeletePartialMatch(prometheus.Labels{"peer": string(id)})
 			m.peerTime.DeleteLabelValues(string(id))
+			m.disagreed.DeleteLabelValues(string(id))
 		}
 	}
 }

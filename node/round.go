@@ -27,7 +27,6 @@ type round struct {
 	inv      *invited
 	id       ulid.ULID
 	idText   string
-	at       time.Time // wall clock
 	start    time.Time
 	limit    time.Duration // of the peers and this node's own model
 	patience api.Wait
@@ -106,7 +105,7 @@ func (r *round) begin(inv *invited, q *api.Question) error {
 	r.inv, r.batch, r.n, r.patience, r.request = inv, q.Batch, q.N, q.Wait, q.RequestID
 	r.id = ulid.Make()
 	r.idText = r.id.String()
-	r.at, r.start = q.Start, q.Start
+	r.start = q.Start
 	r.limit = e.limit(q)
 	r.rows = append(r.rows[:0], q.Rows...)
 	r.rule, r.method, r.reason = e.rule(q, inv)

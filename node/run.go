@@ -49,6 +49,7 @@ func (n *Node) Run(ctx context.Context) error {
 				failed <- err
 			}
 		})
+		wg.Go(func() { n.countChanges(ctx) })
 		select {
 		case <-ctx.Done():
 		case err = <-failed:

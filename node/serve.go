@@ -67,9 +67,13 @@ func (n *Node) Readiness() (*api.ReadyReply, error) {
 	if !n.settled.Load() {
 		return nil, api.NewProblem(api.NotReady, "this node has just reached the others and waits a moment for the whole picture")
 	}
-	return &api.ReadyReply{
+	r := &api.ReadyReply{
 		Status: "ready", Node: string(n.id), Name: n.cfg.Name, Model: n.info.Model, Members: len(inv.peers),
-	}, nil
+	}
+	if err := n.cluster.StorageError(); err != nil {
+		r.Degraded = "storage: " + clean(err.Error())
+	}
+	return r, nil
 }
 
 // Forget implements api.Node.

@@ -130,6 +130,59 @@ func TestMembersOfOneNameAreToldApart(t *testing.T) {
 	}
 }
 
+// counted returns the sum of a counter over its labels.
+func (b *bench) counted(t *testing.T, name string) (sum float64) {
+	t.Helper()
+	families, err := b.metrics.registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == name {
+			for _, m := range f.GetMetric() {
+				sum += m.GetCounter().GetValue()
+			}
+		}
+	}
+	return sum
+}
+
+func TestComingsAndGoingsAreCounted(t *testing.T) {
+	b := newBench(t, 3)
+	states := map[identity.ID]cluster.State{}
+	look := func(joins, leaves, failures float64) {
+		t.Helper()
+		b.metrics.changes(states, b.cluster.View())
+		got := [3]float64{
+			b.counted(t, "caucus_cluster_joins_total"), b.counted(t, "caucus_cluster_leaves_total"), b.counted(t, "caucus_cluster_failures_total"),
+		}
+		if want := [3]float64{joins, leaves, failures}; got != want {
+			t.Errorf("joins, leaves, failures are %v, want %v", got, want)
+		}
+	}
+	set := func(i int, s cluster.State) {
+		b.cluster.change(func(v *cluster.View) { v.Members[i].State = s })
+	}
+	look(2, 0, 0)
+	set(1, cluster.Suspect)
+	look(2, 0, 0)
+	set(1, cluster.Failed)
+	set(2, cluster.Left)
+	look(2, 1, 1)
+	look(2, 1, 1)
+	set(1, cluster.Alive)
+	look(3, 1, 1)
+}
+
+func TestDissentIsCounted(t *testing.T) {
+	b := newBench(t, 3)
+	b.courier.set(idOf(1), votesFor(1, 0))
+	b.ask(t, func(q *api.Question) { q.Wait = api.WaitAll })
+	if n := b.counted(t, "caucus_peer_disagreements_total"); n != 1 {
+		t.Errorf("%v", n)
+	}
+}
+
 func TestAnUnchangedViewIsLookedAtOnce(t *testing.T) {
 	b := newBench(t, 3)
 	first := b.invitedOf()

@@ -127,7 +127,7 @@ func (in *input) json() error {
 		if list {
 			return in.mixed()
 		}
-		return in.jsonPut(&s, i, in.s.name(i))
+		return in.jsonPut(&s, i, func() string { return in.s.name(i) })
 	})
 	if err != nil {
 		return err
@@ -158,10 +158,9 @@ func (in *input) instances(s *scanner) error {
 			return Problemf(TooLarge, "instances has more than %d rows; send fewer rows at once", maxRows)
 		}
 		in.begin()
-		where := fmt.Sprintf
 		switch s.peek() {
 		case '[':
-			if err := in.jsonList(s, 3, func() string { return where("instances[%d]", i) }); err != nil {
+			if err := in.jsonList(s, 3, func() string { return fmt.Sprintf("instances[%d]", i) }); err != nil {
 				return err
 			}
 		case '{':
@@ -170,7 +169,7 @@ func (in *input) instances(s *scanner) error {
 				if !ok {
 					return Problemf(BadInput, "instances[%d] has an unknown feature %q; %s", i, shown(key), in.s.wants())
 				}
-				return in.jsonPut(s, k, where("instances[%d], %s", i, in.s.name(k)))
+				return in.jsonPut(s, k, func() string { return fmt.Sprintf("instances[%d], %s", i, in.s.name(k)) })
 			})
 			if err != nil {
 				return err
@@ -226,10 +225,11 @@ func (in *input) jsonList(s *scanner, depth int, where func() string) error {
 	return nil
 }
 
-func (in *input) jsonPut(s *scanner, i int, where string) error {
+// jsonPut reads the number of feature i. where names it, should that be wanted.
+func (in *input) jsonPut(s *scanner, i int, where func() string) error {
 	x, err := s.number()
 	if err != nil {
-		return in.badNumber(s, where, err)
+		return in.badNumber(s, where(), err)
 	}
 	return in.put(i, x)
 }

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"errors"
 	"fmt"
 	"net/url"
 	"slices"
@@ -225,10 +224,10 @@ func (in *input) unknown(key string) error {
 	if len(shownList) > 24 {
 		shownList = append(append([]string{}, shownList[:8]...), append([]string{"..."}, shownList[len(in.s.features):]...)...)
 	}
-	return Problemf(BadInput, "unknown parameter %q; known are %s", shown(key), shown1(shownList)).withKnown(known)
+	return Problemf(BadInput, "unknown parameter %q; known are %s", shown(key), shownAll(shownList)).withKnown(known)
 }
 
-func shown1(names []string) string {
+func shownAll(names []string) string {
 	out := make([]string, len(names))
 	for i, n := range names {
 		out[i] = shown(n)
@@ -240,5 +239,3 @@ func (p *Problem) withKnown(known []string) *Problem {
 	p.Known = known
 	return p
 }
-
-var errSyntax = errors.New("api: not JSON")

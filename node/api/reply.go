@@ -254,6 +254,8 @@ type ReadyReply struct {
 	Name    string `json:"name"`
 	Model   string `json:"model"`
 	Members int    `json:"members"` // invited to a round now
+	// Degraded says what does not work although the node answers: the state cannot be kept.
+	Degraded string `json:"degraded,omitempty"`
 }
 
 // ForgetReply answers POST /members/forget.

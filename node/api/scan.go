@@ -8,6 +8,9 @@ import (
 	"unicode/utf8"
 )
 
+// errSyntax says that what stands there is no number; badNumber finds the words.
+var errSyntax = errors.New("api: not a JSON number")
+
 // maxDepth bounds nesting, so that a body of brackets cannot exhaust the stack.
 const maxDepth = 32
 
