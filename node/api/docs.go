@@ -145,11 +145,12 @@ func newDocsPage() (*docsPage, error) {
 		p.Sections = append(p.Sections, s)
 	}
 	for _, e := range p.Components.Schemas {
-		p.Schemas = append(p.Schemas, docsSchemaOf(e.Key, &e.Value))
+		p.Schemas = append(p.Schemas, p.schema(e.Key, &e.Value))
 	}
 	var err error
 	p.template, err = template.New("page.tmpl").Funcs(template.FuncMap{
 		"paragraphs": func(s string) []string { return strings.Split(s, "\n\n") },
+		"segments":   func(path string) []string { return strings.SplitAfter(path, "/") },
 	}).ParseFS(docsFiles, "docs/page.tmpl")
 	return p, err
 }
@@ -235,10 +236,10 @@ func (d *docsOperation) answer(p *docsPage, status string, r specResponse) {
 	d.Answers = append(d.Answers, a)
 }
 
-func docsSchemaOf(name string, s *specSchema) docsSchema {
-	d := docsSchema{Name: name, Description: s.Description, Fields: docsFields(s)}
+func (p *docsPage) schema(name string, s *specSchema) docsSchema {
+	d := docsSchema{Name: name, Description: s.Description, Fields: p.fields(s)}
 	for i := range s.OneOf {
-		if f := docsFields(&s.OneOf[i]); len(f) > 0 {
+		if f := p.fields(&s.OneOf[i]); len(f) > 0 {
 			d.Forms = append(d.Forms, docsForm{s.OneOf[i].Title, f})
 		}
 	}
@@ -251,14 +252,18 @@ func docsSchemaOf(name string, s *specSchema) docsSchema {
 	return d
 }
 
-func docsFields(s *specSchema) []docsField {
+func (p *docsPage) fields(s *specSchema) []docsField {
 	var out []docsField
 	for _, f := range s.Properties {
 		required := false
 		for _, r := range s.Required {
 			required = required || r == f.Key
 		}
-		out = append(out, docsField{f.Key, f.Value.Description, required, f.Value.words()})
+		description := f.Value.Description
+		if of, ok := p.Components.Schemas.at(f.Value.Ref); ok && description == "" {
+			description = of.Description
+		}
+		out = append(out, docsField{f.Key, description, required, f.Value.words()})
 	}
 	var more specSchema
 	if len(s.AdditionalProperties) > 0 && s.AdditionalProperties[0] == '{' && json.Unmarshal(s.AdditionalProperties, &more) == nil && len(out) > 0 {

@@ -163,13 +163,13 @@ func (s *specSchema) words() []part {
 	typed := len(s.AdditionalProperties) > 0 && s.AdditionalProperties[0] == '{' && json.Unmarshal(s.AdditionalProperties, &more) == nil
 	switch {
 	case s.Items != nil:
-		list := append([]part{{Text: "list of "}}, s.Items.words()...)
+		list := append([]part{{Text: "list of "}}, many(s.Items.words())...)
 		if len(kinds) > 1 {
 			list = append(list, part{Text: " or null"})
 		}
 		return list
 	case typed && len(s.Properties) == 0:
-		return append([]part{{Text: "object of "}}, more.words()...)
+		return append([]part{{Text: "object of "}}, many(more.words())...)
 	}
 	text := listed(kinds)
 	switch {
@@ -179,6 +179,22 @@ func (s *specSchema) words() []part {
 		text += fmt.Sprintf(", at least %s", *s.Minimum)
 	}
 	return []part{{Text: text}}
+}
+
+// many puts a plain word into the plural; the names of schemas stay as they are.
+func many(of []part) []part {
+	if len(of) != 1 || of[0].Link != "" {
+		return of
+	}
+	kind, bounds, _ := strings.Cut(of[0].Text, ",")
+	switch kind {
+	case "number", "whole number", "text":
+		kind += "s"
+	}
+	if bounds != "" {
+		kind += "," + bounds
+	}
+	return []part{{Text: kind}}
 }
 
 // kinds are the JSON types in everyday words.
