@@ -300,6 +300,9 @@ func TestANewcomerThatWaitsForTheDeadBeginsAnewOnCommand(t *testing.T) {
 	if c.decides() || a.decides() {
 		t.Fatal("one of two decides, or a newcomer with it")
 	}
+	eventually(t, "the newcomer says so in its log, with the remedy", func() bool {
+		return strings.Contains(c.log.String(), "does not count yet") && strings.Contains(c.log.String(), "caucus forget --failed")
+	})
 	a.stop()
 	eventually(t, "the other has failed too", func() bool { return c.state(a) == "failed" })
 	if err := c.m.Forget(a.id(), b.id()); err != nil {

@@ -34,6 +34,8 @@ type keeper struct {
 	lonely    map[identity.ID]time.Time // alive members without a session, since when
 	nudged    map[identity.ID]time.Time // when a member with a session was last joined
 	nextSweep time.Time
+	waiting   time.Time // since when this node does not count although it has joined; zero: it counts
+	told      bool      // that it waits
 }
 
 func (k *keeper) pass(now time.Time) {
@@ -94,6 +96,7 @@ func (k *keeper) pass(now time.Time) {
 			describe = append(describe, id)
 		}
 	}
+	k.tellWaiting(now, m.roster.synced && self.enrolled == 0)
 	forgotten := m.roster.expired(now, m.cfg.ForgetAfter, m.timing.spread)
 	for _, e := range forgotten {
 		m.forgetLocked(e, "failed for "+now.Sub(e.since).Round(time.Millisecond).String())
@@ -137,6 +140,24 @@ func (k *keeper) pass(now time.Time) {
 		m.run(func() { m.fetchDescription(id) })
 	}
 	k.reconcile(now)
+}
+
+// tellWaiting logs that this node has joined and yet does not count, once it is more than the moments that
+// sessions take to open.
+func (k *keeper) tellWaiting(now time.Time, waits bool) {
+	switch {
+	case !waits:
+		if k.told {
+			k.m.log.Info("this node counts now")
+		}
+		k.waiting, k.told = time.Time{}, false
+	case k.waiting.IsZero():
+		k.waiting = now
+	case !k.told && now.Sub(k.waiting) > 15*k.m.timing.settle:
+		k.told = true
+		k.m.log.Warn("this node is in the cluster but does not count yet", "why", reasonWaiting,
+			"remedy", "start the members that are missing, or let the others forget them: caucus forget --failed")
+	}
 }
 
 // reconcile corrects what onUp and onDown may have told in the wrong order, and tells peers that were forgotten

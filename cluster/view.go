@@ -178,8 +178,8 @@ func (m *Membership) logChanges(old, next *View) {
 	}
 	for _, x := range next.Members {
 		was, known := before[x.ID]
-		if x.Self && x.State == Alive || known && was == x.State {
-			continue
+		if x.Self || known && was == x.State {
+			continue // for this node itself see keeper.tellWaiting: it may be waiting for moments only
 		}
 		attrs := []any{"member", x.ID, "name", x.Name, "state", x.State.String()}
 		if known {
