@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -99,5 +100,36 @@ func TestCurlLinesHaveTheReadersAddress(t *testing.T) {
 	}
 	if w := serve(a, "GET", "/docs?x=1", ""); w.Code != http.StatusBadRequest {
 		t.Errorf("an unknown parameter gets %d", w.Code)
+	}
+}
+
+// The page for people must not forget a route, nor an option of a round.
+func TestTheGuideNamesEveryRouteAndOption(t *testing.T) {
+	guide, err := os.ReadFile("../../docs/api.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := newDocsPage()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range p.Paths {
+		name := path.Key
+		if rest, ok := strings.CutPrefix(name, "/v2/models/{model}/"); ok {
+			name = "/" + rest[strings.LastIndexByte("/"+rest, '/'):]
+		}
+		if name = strings.TrimSuffix(name, "/"); !strings.Contains(string(guide), name) {
+			t.Errorf("docs/api.md does not name %s", path.Key)
+		}
+	}
+	for _, option := range consensusOptions {
+		if !strings.Contains(string(guide), "`"+option+"`") {
+			t.Errorf("docs/api.md does not name the option %s", option)
+		}
+	}
+	for kind := range kinds {
+		if !strings.Contains(string(guide), "`"+kind+"`") {
+			t.Errorf("docs/api.md does not name the problem %s", kind)
+		}
 	}
 }

@@ -12,10 +12,44 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 )
 
+// strictDocument loads the OpenAPI document for tests, with every object closed: for
+// clients objects may grow, but what a node says today must all be documented.
+func strictDocument() (*openapi3.T, error) {
+	var raw map[string]any
+	if err := json.Unmarshal(openAPI, &raw); err != nil {
+		return nil, err
+	}
+	closeObjects(raw["components"].(map[string]any)["schemas"])
+	b, err := json.Marshal(raw)
+	if err != nil {
+		return nil, err
+	}
+	return openapi3.NewLoader().LoadFromData(b)
+}
+
+// closeObjects walks schemas. Examples hold data, not schemas.
+func closeObjects(v any) {
+	switch v := v.(type) {
+	case []any:
+		for _, e := range v {
+			closeObjects(e)
+		}
+	case map[string]any:
+		if _, open := v["additionalProperties"]; !open && v["type"] == "object" && v["properties"] != nil {
+			v["additionalProperties"] = false
+		}
+		for key, e := range v {
+			if key != "examples" && key != "example" {
+				closeObjects(e)
+			}
+		}
+	}
+}
+
 func TestTheDocumentIsValidAndSoAreItsExamples(t *testing.T) {
 	for name, load := range map[string]func() (*openapi3.T, error){
 		"as served":           func() (*openapi3.T, error) { return openapi3.NewLoader().LoadFromData(openAPI) },
-		"with closed schemas": StrictDocument,
+		"with closed schemas": strictDocument,
 	} {
 		doc, err := load()
 		if err != nil {
@@ -31,7 +65,7 @@ func TestTheDocumentIsValidAndSoAreItsExamples(t *testing.T) {
 }
 
 func TestEveryExampleOfASchemaFitsIt(t *testing.T) {
-	doc, err := StrictDocument()
+	doc, err := strictDocument()
 	if err != nil {
 		t.Fatal(err)
 	}
