@@ -48,12 +48,16 @@ async function start() {
     }
   }
 
-  // Who votes decides what the map looks like.
-  let voters = "";
+  // Who votes decides what the map looks like. A suspect still votes; that one comes to be
+  // suspected and another is cleared is no reason to ask everybody thousands of questions.
+  let voters = "", soon = 0;
   function show(reply) {
     members.show(reply);
-    const now = reply.members.filter((m) => m.voter).map((m) => `${m.id} ${m.state}`).join();
-    if (voters && now !== voters) map.draw();
+    const now = reply.members.filter((m) => m.voter && (m.state === "alive" || m.state === "suspect")).map((m) => m.id).sort().join();
+    if (voters && now !== voters) {
+      clearTimeout(soon);
+      soon = setTimeout(() => map.draw(), 1000);
+    }
     voters = now;
   }
 

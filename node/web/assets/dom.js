@@ -27,6 +27,35 @@ function fill(node, attrs, children) {
   return node;
 }
 
+/**
+ * become makes a place's only child look like next, and keeps what is there where it can:
+ * an element that has the focus keeps it, and colours pass over instead of jumping. It is
+ * for elements without listeners and without styles of their own.
+ */
+export function become(place, next) {
+  if (place.firstChild && alike(place.firstChild, next)) morph(place.firstChild, next);
+  else place.replaceChildren(next);
+}
+
+const alike = (a, b) => a.nodeType === b.nodeType && a.nodeName === b.nodeName;
+
+function morph(old, next) {
+  if (old.nodeType === Node.TEXT_NODE) {
+    if (old.data !== next.data) old.data = next.data;
+    return;
+  }
+  for (const { name } of [...old.attributes]) if (!next.hasAttribute(name)) old.removeAttribute(name);
+  for (const { name, value } of next.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+  const children = [...next.childNodes];
+  children.forEach((child, i) => {
+    const there = old.childNodes[i];
+    if (there && alike(there, child)) morph(there, child);
+    else if (there) there.replaceWith(child);
+    else old.append(child);
+  });
+  while (old.childNodes.length > children.length) old.lastChild.remove();
+}
+
 /** link makes a link of an http or https URL, and plain text of anything else. */
 export function link(text, label = text) {
   let url;

@@ -7,7 +7,6 @@ import { MapCanvas } from "./mapcanvas.js";
 
 const finest = 60, coarsest = 16; // cells a side
 const bytes = 3_500_000; // of a batch, below what a node takes
-const quickly = "700ms"; // for slow members, so that the map is there within a second
 const most = 12; // members with a map of their own
 
 /** DecisionMap is the section with all its maps. */
@@ -18,7 +17,8 @@ export class DecisionMap {
   #onPick;
   #data = null;
   #canvases = [];
-  #turn = 0;
+  #asking = false;
+  #again = false;
   #row = null; // that was asked for last
 
   constructor(task, members, form, onPick) {
@@ -34,7 +34,7 @@ export class DecisionMap {
     byId("map-x").value = start;
     byId("map-y").value = Math.min(start + 1, task.features.length - 1);
     for (const id of ["map-x", "map-y"]) byId(id).addEventListener("change", () => this.draw());
-    byId("map-draw").addEventListener("click", () => this.draw({ patient: true }));
+    byId("map-draw").addEventListener("click", () => this.draw());
     document.addEventListener("themechange", () => this.#paint());
   }
 
@@ -47,9 +47,24 @@ export class DecisionMap {
     else this.draw();
   }
 
-  /** draw asks anew. A patient one waits for slow members as long as the node does. */
-  async draw({ patient = false } = {}) {
-    const turn = ++this.#turn;
+  /** draw asks anew; if it is asking already, then once more when that is done. */
+  async draw() {
+    if (this.#asking) {
+      this.#again = true;
+      return;
+    }
+    this.#asking = true;
+    try {
+      do {
+        this.#again = false;
+        await this.#ask();
+      } while (this.#again);
+    } finally {
+      this.#asking = false;
+    }
+  }
+
+  async #ask() {
     const x = Number(byId("map-x").value), y = Number(byId("map-y").value);
     if (x === y) {
       this.#say("Choose two different features.");
@@ -74,15 +89,14 @@ export class DecisionMap {
     const start = performance.now();
     let reply;
     try {
-      reply = await batch(rows, { method: byId("method").value, wait: "all", minority: true, ...(patient ? {} : { timeout: quickly }) });
+      reply = await batch(rows, { method: byId("method").value, wait: "all", minority: true });
     } catch (e) {
-      if (turn === this.#turn) this.#say(`The map cannot be drawn: ${e.message}`);
+      this.#say(`The map cannot be drawn: ${e.message}`);
       return;
     } finally {
-      if (turn === this.#turn) byId("map-area").removeAttribute("aria-busy");
+      byId("map-area").removeAttribute("aria-busy");
     }
-    if (turn !== this.#turn) return;
-    this.#data = { reply, patient, n, x, y, xs, ys, held };
+    this.#data = { reply, n, x, y, xs, ys, held };
     this.#lay();
     this.#paint();
     const split = reply.results.filter((r) => !r.unanimous).length;
@@ -135,7 +149,7 @@ export class DecisionMap {
         figure("All together", reply.predictions, true, "Click a place to ask there.")),
       el("div", { class: "smalls" }, smalls, this.#legend(),
         voters.length > most ? el("p", { class: "muted" }, `and ${voters.length - most} more`) : null,
-        silent.length > 0 ? el("p", { class: "muted" }, `Without a vote, so not on the map: ${listed(silent)}.${this.#data.patient ? "" : " Drawing again waits longer."}`) : null));
+        silent.length > 0 ? el("p", { class: "muted" }, `Without a vote, so not on the map: ${listed(silent)}.`) : null));
   }
 
   #legend() {

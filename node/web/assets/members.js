@@ -1,5 +1,5 @@
 // The members: a live picture, and the same as a table.
-import { byId, classOf, clock, el, link, millis, percent, plural, svg } from "./dom.js";
+import { become, byId, classOf, clock, el, link, millis, percent, plural, svg } from "./dom.js";
 
 const states = {
   alive: ["\u25cf", "alive", "answers"],
@@ -72,8 +72,8 @@ export class Members {
     byId("members-line").textContent =
       `${plural(this.all.length, "member")}: ${parts.join(", ")}. ` +
       (voters > 1 ? `${voters} vote, and an answer needs ${Math.floor(voters / 2) + 1} of them.` : "Only one votes.");
-    byId("picture").replaceChildren(this.#picture());
-    byId("member-list").replaceChildren(this.#table());
+    become(byId("picture"), this.#picture());
+    become(byId("member-list"), this.#table());
   }
 
   // This node is in the middle, since the lines are its own connections: what the

@@ -13,6 +13,9 @@ const statuses = {
   no_quorum: ["bad", "no quorum", "too few voted"],
 };
 
+// Of a batch there is no label; of a question there is one, unless too few voted.
+const isBatch = (r) => r.rows > 1 || (!r.label && r.status !== "no_quorum");
+
 /** Rounds is the list. */
 export class Rounds {
   #labels;
@@ -37,7 +40,7 @@ export class Rounds {
   }
 
   draw() {
-    const rows = this.#all.filter((r) => r.rows === 1 || byId("batches").checked).slice(0, shown);
+    const rows = this.#all.filter((r) => !isBatch(r) || byId("batches").checked).slice(0, shown);
     if (rows.length === 0) {
       byId("rounds").replaceChildren(el("p", { class: "empty" }, "None yet. Questions asked at any member appear here."));
       return;
@@ -68,14 +71,14 @@ export class Rounds {
 
   #make(r) {
     const [level, word, means] = statuses[r.status] ?? ["warn", r.status.replaceAll("_", " "), ""];
-    const what = r.rows > 1 ? plural(r.rows, "row") : r.label || "no label";
+    const what = isBatch(r) ? `batch of ${plural(r.rows, "row")}` : r.label || "no label";
     const details = el("details", null,
       el("summary", null,
         el("time", { datetime: r.at, class: "muted figure" }, clock.format(new Date(r.at))),
-        el("span", { class: "label" }, swatch(r.rows > 1 ? -1 : this.#labels.indexOf(r.label)), what),
+        el("span", { class: "label" }, swatch(isBatch(r) ? -1 : this.#labels.indexOf(r.label)), what),
         el("span", { class: `pill ${level}`, title: means }, word),
         el("span", { class: "muted" }, `${r.counted} of ${r.invited}, asked at ${this.#members.name(r.asked)}`),
-        r.rows > 1 ? el("span") : this.#disagreement(r.entropy)),
+        isBatch(r) ? el("span") : this.#disagreement(r.entropy)),
       el("div", { class: "inside" }, el("p", { class: "muted" }, "\u2026")));
     details.addEventListener("toggle", () => details.open && this.#open(r, details.lastChild));
     return el("li", null, details);
