@@ -150,6 +150,22 @@ func TestNodesThatMisbehaveDoNotSpoilTheRound(t *testing.T) {
 	}
 }
 
+func TestARoundAsksEachMemberOnceAndNobodyAsksOn(t *testing.T) {
+	models := []*nodetest.Model{nodetest.Constant("a", 0), nodetest.Constant("b", 1), nodetest.Constant("c", 1)}
+	nodes := nodetest.Start(t, 3, func(i int, cfg *node.Config) { cfg.Model = models[i] })
+	for i, n := range nodes {
+		r, err := n.Client.Consensus(t.Context(), setosa, api.ConsensusOptions{Wait: "all"})
+		if err != nil || r.Label != "versicolor" || r.Unanimous || len(r.Dissenters) != 1 || r.Dissenters[0] != string(nodes[0].ID()) {
+			t.Errorf("%+v %v", r, err)
+		}
+		for _, m := range models {
+			if got := m.Predicted.Load(); got != int64(i+1) {
+				t.Errorf("after %d rounds model %s was asked %d times", i+1, m.Name, got)
+			}
+		}
+	}
+}
+
 func TestASlowNodeIsNotWaitedForWhenTheOthersAgree(t *testing.T) {
 	release := make(chan struct{})
 	nodes := nodetest.Start(t, 3, nodetest.ModelOf(2, nodetest.Hanging("slow", release)))

@@ -3,8 +3,10 @@ package api
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -176,6 +178,70 @@ func TestTooManyQuestionsAtOnceAreTurnedAway(t *testing.T) {
 	wg.Wait()
 	if w := serve(a, "GET", "/predict?features=5.1,3.5,1.4,0.2", ""); w.Code != 200 {
 		t.Errorf("after it: %d", w.Code)
+	}
+}
+
+func TestSlowSendersDoNotKeepOthersOut(t *testing.T) {
+	a := newAPI(t, &fakeNode{}, func(cfg *Config) { cfg.MaxInFlight = 1 })
+	reading, finish := make(chan struct{}), make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		w := serve(a, "POST", "/predict", "x", func(r *http.Request) { r.Body = &slowBody{reading: reading, finish: finish, text: `{"features":[5.1,3.5,1.4,0.2]}`} })
+		if w.Code != 200 {
+			t.Errorf("the slow one: %d %s", w.Code, w.Body)
+		}
+	})
+	<-reading
+	if w := serve(a, "GET", "/predict?features=5.1,3.5,1.4,0.2", ""); w.Code != 200 {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	close(finish)
+	wg.Wait()
+}
+
+// slowBody says that it is read, and gives nothing before it may finish.
+type slowBody struct {
+	once            sync.Once
+	reading, finish chan struct{}
+	text            string
+}
+
+func (b *slowBody) Read(p []byte) (int, error) {
+	if b.text == "" {
+		return 0, io.EOF
+	}
+	b.once.Do(func() { close(b.reading) })
+	<-b.finish
+	n := copy(p, b.text)
+	b.text = b.text[n:]
+	return n, nil
+}
+
+func (b *slowBody) Close() error { return nil }
+
+func TestHeadersAndBodiesAreLimitedOnTheWire(t *testing.T) {
+	server := httptest.NewUnstartedServer(newAPI(t, &fakeNode{}))
+	limits := newAPI(t, &fakeNode{}).Server()
+	server.Config.MaxHeaderBytes, server.Config.ReadHeaderTimeout = limits.MaxHeaderBytes, limits.ReadHeaderTimeout
+	server.Start()
+	defer server.Close()
+	client := server.Client()
+	res, err := client.Get(server.URL + "/predict?features=" + strings.Repeat("1,", 10_000))
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	if res.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
+		t.Errorf("20 KB of query: %d", res.StatusCode)
+	}
+	// Without a length, so that only reading shows how much there is.
+	res, err = client.Post(server.URL+"/predict", "application/json", io.MultiReader(strings.NewReader(strings.Repeat(" ", 5<<20))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusRequestEntityTooLarge {
+		t.Errorf("5 MB of body: %d", res.StatusCode)
 	}
 }
 

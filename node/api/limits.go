@@ -55,10 +55,18 @@ func clientKey(ip string) string {
 	return ip
 }
 
-// begin counts a question in, or says why it is not taken.
-func (a *API) begin() error {
+// open refuses questions while the node shuts down.
+func (a *API) open() error {
 	if a.closing.Load() {
 		return NewProblem(ShuttingDown, "this node is shutting down; ask another member of its cluster")
+	}
+	return nil
+}
+
+// begin counts a question in, or says why it is not taken.
+func (a *API) begin() error {
+	if err := a.open(); err != nil {
+		return err
 	}
 	if a.inFlight.Add(1) > a.maxInFlight {
 		a.inFlight.Add(-1)

@@ -28,23 +28,30 @@ func (k *call) recycle() bool {
 // question admits, decodes and answers /predict and /consensus.
 func (a *API) question(answer func(*gin.Context, *call) error) gin.HandlerFunc {
 	return func(c *gin.Context) {
-		if err := a.begin(); err != nil {
-			a.fail(c, err)
-			return
-		}
-		defer a.end()
 		k := a.calls.Get().(*call)
-		err := a.decode(c, k)
-		if err == nil {
-			err = answer(c, k)
-		}
-		if err != nil {
+		if err := a.admit(c, k, answer); err != nil {
 			a.fail(c, err)
 		}
 		if k.recycle() {
 			a.calls.Put(k)
 		}
 	}
+}
+
+// admit counts a question among those under way only once it has been read: somebody who
+// sends slowly must not keep others out.
+func (a *API) admit(c *gin.Context, k *call, answer func(*gin.Context, *call) error) error {
+	if err := a.open(); err != nil {
+		return err
+	}
+	if err := a.decode(c, k); err != nil {
+		return err
+	}
+	if err := a.begin(); err != nil {
+		return err
+	}
+	defer a.end()
+	return answer(c, k)
 }
 
 func (a *API) decode(c *gin.Context, k *call) error {
