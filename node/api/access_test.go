@@ -186,7 +186,9 @@ func TestSlowSendersDoNotKeepOthersOut(t *testing.T) {
 	reading, finish := make(chan struct{}), make(chan struct{})
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		w := serve(a, "POST", "/predict", "x", func(r *http.Request) { r.Body = &slowBody{reading: reading, finish: finish, text: `{"features":[5.1,3.5,1.4,0.2]}`} })
+		w := serve(a, "POST", "/predict", "x", func(r *http.Request) {
+			r.Body = &slowBody{reading: reading, finish: finish, text: `{"features":[5.1,3.5,1.4,0.2]}`}
+		})
 		if w.Code != 200 {
 			t.Errorf("the slow one: %d %s", w.Code, w.Body)
 		}
