@@ -28,12 +28,10 @@ type oipRound struct {
 
 // oipInfer answers POST /v2/models/{model}/infer.
 func (a *API) oipInfer(c *gin.Context) {
-	if err := a.begin(); err != nil {
-		a.fail(c, err)
-		return
-	}
-	defer a.end()
 	name, together, err := a.oipTarget(c)
+	if err == nil {
+		err = a.open()
+	}
 	if err != nil {
 		a.fail(c, err)
 		return
@@ -44,7 +42,7 @@ func (a *API) oipInfer(c *gin.Context) {
 		}
 	}
 	k := a.calls.Get().(*call)
-	if err := a.oipAsk(c, k, name, together); err != nil {
+	if err := a.oipAdmit(c, k, name, together); err != nil {
 		a.fail(c, err)
 	}
 	if k.recycle() {
@@ -52,7 +50,8 @@ func (a *API) oipInfer(c *gin.Context) {
 	}
 }
 
-func (a *API) oipAsk(c *gin.Context, k *call, name string, together bool) error {
+// oipAdmit reads the request, and counts it among those under way only then.
+func (a *API) oipAdmit(c *gin.Context, k *call, name string, together bool) error {
 	k.in.reset(a.schema, together)
 	k.in.q.Start = time.Now()
 	k.in.q.RequestID = idOf(c)
@@ -78,6 +77,10 @@ func (a *API) oipAsk(c *gin.Context, k *call, name string, together bool) error 
 	if len(req.outputs) > 0 {
 		outputs = req.outputs
 	}
+	if err := a.begin(); err != nil {
+		return err
+	}
+	defer a.end()
 	ans := oipAnswer{model: name, id: req.id, n: k.in.q.N}
 	if ans.id == "" {
 		ans.id = k.in.q.RequestID
