@@ -1,5 +1,5 @@
 // The answer: votes one by one, the tally, and whether to trust it.
-import { bar, byId, el, listed, millis, percent, swatch } from "./dom.js";
+import { bar, byId, el, listed, local, millis, percent, swatch } from "./dom.js";
 
 // Outcomes in words. What is not here is shown as it is.
 const outcomes = {
@@ -71,7 +71,7 @@ function refusal(p) {
     offline: "There is no answer.",
     "bad-input": "This question cannot be asked.",
   }[p.kind] ?? "There is no answer.";
-  const text = [sentence(p.message)];
+  const text = [sentence(local(p.message))];
   if (p.body.provisional_label) {
     text.push(`Those who voted lean to ${p.body.provisional_label}, but they are too few for it to count.`);
   }
@@ -182,7 +182,7 @@ export class Answer {
     const who = el("th", { scope: "row" }, this.#members.name(v.node), this.#members.name(v.node) === v.model ? null : el("span", { class: "sub" }, v.model));
     if (v.waiting) return el("tr", { class: "waiting" }, who, el("td", { colspan: 3, class: "muted" }, "asked\u2026"));
     if (v.outcome !== "ok") {
-      const why = v.reason && v.outcome !== "pending" && v.outcome !== "ejected" ? `: ${v.reason}` : "";
+      const why = v.reason && v.outcome !== "pending" && v.outcome !== "ejected" ? `: ${local(v.reason)}` : "";
       return el("tr", { class: "silent" }, who,
         el("td", { colspan: 2 }, `${inWords(v.outcome)}${why}`),
         el("td", { class: "figure" }, v.ms > 0 ? millis(v.ms) : "\u2013"));

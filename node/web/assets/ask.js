@@ -25,12 +25,17 @@ export class Form {
     const examples = isIris ? iris.examples : task.ranges ? [["typical values", start]] : [];
     byId("examples").replaceChildren(...examples.map(([name, row]) =>
       el("button", { type: "button", class: "chip", onclick: () => this.set(row) }, name)));
-    byId("fields").classList.toggle("few", task.features.length <= 6);
+    byId("fields").classList.toggle("few", this.#few);
     byId("fields").replaceChildren(...task.features.map((f, j) => this.#field(f, j, start[j])));
     byId("form").addEventListener("submit", (e) => {
       e.preventDefault();
       onAsk();
     });
+  }
+
+  // Few features stand one below the other, many side by side.
+  get #few() {
+    return this.#task.features.length <= 6;
   }
 
   #field(name, j, value) {
@@ -45,7 +50,7 @@ export class Form {
     return el("div", { class: "field" },
       el("label", { for: id }, words(name)),
       input,
-      range ? el("small", { id: `${id}-hint`, class: "muted" }, `${plain(range.min)} to ${plain(range.max)} in the data`) : null);
+      range ? el("small", { id: `${id}-hint`, class: "muted" }, `${plain(range.min)} to ${plain(range.max)}${this.#few ? " in the data" : ""}`) : null);
   }
 
   // A whole row pasted into one field fills the others too.

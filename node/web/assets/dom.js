@@ -103,6 +103,9 @@ export function millis(ms) {
 /** clock writes the time of day. */
 export const clock = new Intl.DateTimeFormat("en", { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
 
+/** local writes the times in a node's sentence as the reader's clock shows them. */
+export const local = (text) => text.replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, (t) => clock.format(new Date(t)));
+
 /** words makes a feature's name readable: sepal_length becomes sepal length. */
 export const words = (name) => name.replaceAll("_", " ");
 

@@ -83,7 +83,7 @@ export class MapCanvas {
     g.clip();
     g.fillStyle = css(theme.card, 0.3);
     g.fillRect(0, 0, f.side, f.tall);
-    g.strokeStyle = css(theme.text, 0.6);
+    g.strokeStyle = css(theme.text, 0.5);
     g.lineWidth = 1.1;
     g.beginPath();
     for (let d = -f.tall; d < f.side; d += 7) {

@@ -8,6 +8,17 @@ const states = {
   left: ["\u25cb", "left", "said goodbye"],
   refused: ["\u2298", "refused", "is not let in"],
 };
+// A node shows its page on its own machine, and its card to everybody.
+function lookAt(address) {
+  try {
+    const url = new URL(address);
+    if (["localhost", "127.0.0.1", "[::1]"].includes(url.hostname)) return address;
+    return new URL("card?pretty=true", address.endsWith("/") ? address : `${address}/`).href;
+  } catch {
+    return address;
+  }
+}
+
 const stateOf = (m) => states[m.state] ?? ["?", "unknown", ""];
 
 /** Members shows the cluster as this node sees it. */
@@ -81,10 +92,11 @@ export class Members {
   #picture() {
     const self = this.all.find((m) => m.self);
     const others = this.all.filter((m) => !m.self);
-    const crowded = others.length > 10;
     const w = Math.max(300, Math.min(560, byId("picture").clientWidth || 480));
     const narrow = w < 420; // no room for anything on the lines; the table has the delays
-    const h = crowded ? 400 : others.length > 4 ? 340 : others.length > 2 ? 270 : 150;
+    const many = others.length > 4; // room for names only
+    const crowded = others.length > (narrow ? 6 : 12); // not even for those
+    const h = many ? 400 : others.length > 2 ? 270 : 150;
     const [cx, cy] = [w / 2, h / 2 - 18];
     const root = svg("svg", { viewBox: `0 0 ${w} ${h}`, role: "img", "aria-label": `${byId("members-line").textContent} The table below says it in words.` });
     const lines = svg("g"), dots = svg("g");
@@ -95,7 +107,7 @@ export class Members {
       const x = cx + Math.cos(angle) * (w / 2 - (narrow ? 48 : 74));
       const y = cy + Math.sin(angle) * (h / 2 - 52);
       lines.append(svg("line", { x1: cx, y1: cy, x2: x, y2: y, class: `wire ${m.connected ? "up" : "down"}` }));
-      if (m.connected && m.rtt_ms > 0 && !crowded && !narrow) {
+      if (m.connected && m.rtt_ms > 0 && !many && !narrow) {
         const text = millis(m.rtt_ms);
         const [tx, ty] = [cx + (x - cx) * 0.5, cy + (y - cy) * 0.5];
         lines.append(
@@ -103,24 +115,25 @@ export class Members {
           svg("text", { x: tx, y: ty + 4, class: "wire-text" }, text),
         );
       }
-      dots.append(this.#dot(m, x, y, crowded));
+      dots.append(this.#dot(m, x, y, many, crowded));
     });
-    if (self) dots.append(this.#dot(self, cx, cy, false));
+    if (self) dots.append(this.#dot(self, cx, cy, many, crowded));
     return root;
   }
 
-  #dot(m, x, y, small) {
+  #dot(m, x, y, many, crowded) {
     const [icon, word] = stateOf(m);
     const vote = this.#votes.get(m.id);
     const index = vote === undefined ? -1 : this.#labels.indexOf(vote);
-    const r = small ? 12 : 24;
+    const r = crowded ? 12 : many ? 18 : 24;
     const g = svg("g", { transform: `translate(${x.toFixed(1)} ${y.toFixed(1)})`, class: `member ${stateOf(m)[1]}` });
     g.append(svg("title", null, `${m.name}, ${m.model}: ${word}${vote ? `, said ${vote}` : ""}`));
     if (m.self) g.append(svg("circle", { r: r + 6, class: "self" }));
     g.append(svg("circle", { r, class: index >= 0 ? `body class-${classOf(index)}` : "body" }));
-    if (small) return g;
+    if (crowded) return g;
     g.append(svg("text", { y: 6, class: index >= 0 ? "icon voted" : "icon" }, icon));
-    g.append(svg("text", { y: r + 22, class: "name" }, short(this.name(m.id), 18)));
+    g.append(svg("text", { y: r + 22, class: "name" }, short(this.name(m.id), many ? 14 : 18)));
+    if (many) return g;
     const below = m.state === "alive" ? (vote ? `says ${vote}` : m.self ? `${m.model}, this node` : m.model) : word;
     g.append(svg("text", { y: r + 39, class: "sub" }, short(below, 22)));
     return g;
@@ -135,7 +148,7 @@ export class Members {
         const [icon, word, means] = stateOf(m);
         const why = m.state === "alive" ? m.reason : `${m.reason || means}, since ${clock.format(new Date(m.since))}`;
         return el("tr", null,
-          el("th", { scope: "row" }, m.url ? link(m.url, this.name(m.id)) : this.name(m.id), m.self ? el("span", { class: "tag" }, "this node") : null),
+          el("th", { scope: "row" }, m.url ? link(lookAt(m.url), this.name(m.id)) : this.name(m.id), m.self ? el("span", { class: "tag" }, "this node") : null),
           el("td", { "data-head": "Model" }, m.model),
           el("td", { "data-head": "State" },
             el("span", { class: `state ${word}` }, el("span", { "aria-hidden": "true" }, icon), ` ${word}`),
