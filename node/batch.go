@@ -106,17 +106,22 @@ func (r *round) finishBatch() error {
 	k, m, labels := r.rule.Classes, len(r.asks), r.e.local.task.Labels
 	reply := &api.ConsensusBatchReply{
 		Predictions: make([]int, r.n), Labels: make([]string, r.n), Classes: labels,
-		Method: r.method.String(), Reason: r.reason, Results: make([]api.BatchRow, r.n),
+		Method: r.plan.Method.String(), Results: make([]api.BatchRow, r.n),
 		VotesByNode: make([]api.NodeVotes, m),
-		Round:       r.idText, Asked: string(r.e.self), Roster: r.inv.roster, RequestID: r.request,
+		Round:       r.idText, Asked: string(r.e.self), Roster: r.inv.roster, Evidence: r.learnt.evidence, RequestID: r.request,
 	}
 	votes, shares := make([]int, r.n*m), make([]api.Millionths, 0, r.n*k)
 	final := func(i int) consensus.Outcome { return r.asks[i].final }
 	var worst consensus.Millionths = consensus.One
 	tied := 0
+	em := r.fitEM()
 	for row := range r.n {
 		r.countRow(row, final)
-		r.counter.Result(&r.result)
+		if em.used() {
+			r.counter.ResultEM(&r.result, em.fit.Posterior(row))
+		} else {
+			r.counter.Result(&r.result)
+		}
 		res, out := &r.result, &reply.Results[row]
 		out.Prediction, out.Status, out.Tie = res.Label, res.Status.String(), res.Tie
 		if res.Label >= 0 {
@@ -148,11 +153,14 @@ func (r *round) finishBatch() error {
 			res.Status = consensus.Degraded
 		}
 	}
-	reply.Status, reply.Rule = res.Status.String(), res.Method.String()
+	reply.Status, reply.Rule, reply.Reason, reply.Follows = res.Status.String(), res.Method.String(), em.why(r), r.plan.Follow
 	reply.Invited, reply.Counted, reply.Quorum = res.Invited, res.Counted, res.Quorum
 	reply.DecidedEarly = r.decidedEarly()
 	for i := range r.asks {
 		r.fillNode(&reply.VotesByNode[i], i)
+		if em.used() && r.asks[i].final == consensus.OK {
+			reply.VotesByNode[i].Weight = api.Millionths(em.fit.Skills[i])
+		}
 	}
 	reply.Summary = r.batchSummary(tied)
 	reply.ElapsedMs = millis(time.Since(r.start))
@@ -174,7 +182,7 @@ func (r *round) fillNode(v *api.NodeVotes, i int) {
 	if a.final != consensus.OK {
 		return
 	}
-	v.Weight = api.Millionths(r.inv.members[i].Weight)
+	v.Weight = r.weightOf(i)
 	v.Labels = slices.Grow(v.Labels, r.n)
 	for _, y := range a.answer.Labels {
 		v.Labels = append(v.Labels, int(y))

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"caucus/cluster"
+	"caucus/cluster/evidence"
 	"caucus/cluster/identity"
 	"caucus/ml"
 )
@@ -33,6 +34,7 @@ type Config struct {
 	NewCluster   bool              // begin a roster of its own
 	Token        *identity.Token   // nil: the one of an invite, or an open cluster, on loopback only unless Open
 	Open         bool              // listen beyond loopback without a token
+	FeedbackFrom string            // whose labels count: members (default), self, or ids with commas between
 	StateDir     string            // key, roster, evidence; empty: kept in memory (a new identity each start)
 	Profile      cluster.Profile   // empty: chosen from PublicURL and Join
 	Quorum       int               // wanted votes; the strict majority applies anyway
@@ -158,6 +160,9 @@ func (c *Config) Validate() error {
 	}
 	if full.Quorum < 0 || full.Quorum > 256 {
 		return fmt.Errorf("quorum is %d; give the number of votes wanted, 1 to 256, or 0 for the strict majority", full.Quorum)
+	}
+	if _, err := evidence.ParsePolicy(full.FeedbackFrom); err != nil {
+		return fmt.Errorf("feedback-from is %q; give members, self, or the ids of those whose labels count, with commas between", full.FeedbackFrom)
 	}
 	if full.Profile != cluster.LAN && full.Profile != cluster.Tunnel {
 		return fmt.Errorf("profile is %q; give lan or tunnel", full.Profile)

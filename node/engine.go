@@ -44,6 +44,8 @@ type engine struct {
 	metrics *metrics
 	healths healths
 	history *history
+	recall  *recall
+	learner learner
 	log     *slog.Logger
 	now     func() time.Time
 
@@ -112,27 +114,20 @@ func (e *engine) open(inv *invited) error {
 	return nil
 }
 
-// rule resolves the method asked for into one that can be counted by, and says why.
-func (e *engine) rule(q *api.Question, inv *invited) (rule consensus.Rule, method consensus.Method, reason string) {
+// rule resolves the method asked for into one that can be counted by, with what the
+// members weigh, as the evidence says.
+func (e *engine) rule(q *api.Question, inv *invited) (rule consensus.Rule, x *learnt, plan *consensus.Plan) {
 	method, err := consensus.ParseMethod(q.Method)
 	if err != nil {
 		method = consensus.Auto
 	}
+	x = e.learner.of(inv)
+	plan = &x.plans[method]
 	rule = consensus.Rule{
-		Method: method, Classes: e.local.classes, Quorum: max(q.Quorum, e.quorum), Full: q.Full,
+		Method: plan.Rule, Classes: e.local.classes, Quorum: max(q.Quorum, e.quorum), Full: q.Full,
 		Minority: q.Minority, Alone: !inv.view.EverPeer, Linger: e.times.linger,
 	}
-	switch method {
-	case consensus.Auto:
-		rule.Method, reason = consensus.Majority, "no labels yet"
-	case consensus.Weighted:
-		rule.Method, reason = consensus.Majority, "no labels yet, so all weights are equal"
-	case consensus.EM:
-		rule.Method, reason = consensus.Majority, "this version cannot learn without labels"
-	default:
-		reason = "asked for"
-	}
-	return rule, method, reason
+	return rule, x, plan
 }
 
 // limit is how long this question's peers have.

@@ -105,6 +105,7 @@ func (e *engine) record(r *round, status consensus.Status, margin consensus.Mill
 	} else {
 		r.refs.Add(1)
 		e.history.put(past{id: r.id, own: r})
+		e.recall.put(r.id, r.rows)
 	}
 	if e.spread.allow(e.now()) {
 		// The message is this node's own view of the round; whoever misses it misses little.

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"crypto/ed25519"
 	"encoding/hex"
 	"fmt"
 	"slices"
@@ -23,6 +24,8 @@ type invited struct {
 	peers   []peer             // likewise
 	votes   []api.Vote         // likewise: what of a vote does not change from round to round
 	roster  string             // digest, as replies show it
+	digest  [32]byte           // of the members and their models: weights are learnt for just these
+	part    bool               // not the whole roster of the task, but some kinds of model
 	allSay  []string           // by class: the summary when everybody agrees
 }
 
@@ -35,6 +38,9 @@ type peer struct {
 	since   time.Time
 	health  *health
 	metrics *peerMetrics
+
+	key         ed25519.PublicKey
+	fingerprint [32]byte // of its model
 }
 
 // votes reports whether a member counts in rounds of the task.
@@ -88,9 +94,10 @@ func (e *engine) derive(v *cluster.View) *invited {
 		}
 		inv.add(peer{
 			id: m.ID, name: name, model: m.Model, state: m.State, since: m.Since,
-			health: healths[i], metrics: e.metrics.peer(m.ID),
+			health: healths[i], metrics: e.metrics.peer(m.ID), key: m.PublicKey, fingerprint: m.Fingerprint,
 		})
 	}
+	inv.digest = digestOf(inv.peers)
 	inv.summaries(e.local.task.Labels)
 	return inv
 }
@@ -125,7 +132,7 @@ func (inv *invited) summaries(labels []string) {
 // ofModels returns those of the kinds named. n is then theirs alone: who asks for some
 // models wants the majority of these, not of a cluster in which the others are silent.
 func (inv *invited) ofModels(kinds, labels []string) (*invited, error) {
-	out := &invited{view: inv.view, self: -1, roster: inv.roster}
+	out := &invited{view: inv.view, self: -1, roster: inv.roster, part: true}
 	var there []string
 	for i, p := range inv.peers {
 		if !slices.Contains(there, p.model) {
@@ -144,6 +151,7 @@ func (inv *invited) ofModels(kinds, labels []string) (*invited, error) {
 			return nil, api.Problemf(api.BadInput, "no member of this task has the model %q; there are %s", k, strings.Join(there, ", "))
 		}
 	}
+	out.digest = digestOf(out.peers)
 	out.summaries(labels)
 	return out, nil
 }

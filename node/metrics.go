@@ -11,6 +11,7 @@ import (
 
 	"caucus/cluster"
 	"caucus/cluster/identity"
+	"caucus/node/api"
 	"caucus/node/consensus"
 )
 
@@ -19,6 +20,7 @@ import (
 type metrics struct {
 	registry     *prometheus.Registry
 	rounds       *prometheus.CounterVec
+	labels       *prometheus.CounterVec
 	roundTime    prometheus.Histogram
 	margin       prometheus.Histogram
 	early        prometheus.Counter
@@ -79,7 +81,13 @@ func newMetrics(version string, view func() *cluster.View) *metrics {
 		ConstLabels: prometheus.Labels{"version": version, "revision": revision(), "goversion": runtime.Version()},
 	})
 	info.Set(1)
-	m.registry.MustRegister(m.rounds, m.roundTime, m.margin, m.early, m.peerRequests, m.peerTime, m.disagreed,
+	m.labels = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "caucus_feedback_total", Help: "Labels given at this node, by what became of them.",
+	}, []string{"status"})
+	for _, status := range []string{api.LabelRecorded, api.LabelReplaced, api.LabelKnown} {
+		m.labels.WithLabelValues(status)
+	}
+	m.registry.MustRegister(m.labels, m.rounds, m.roundTime, m.margin, m.early, m.peerRequests, m.peerTime, m.disagreed,
 		m.joins, m.leaves, m.failures, info,
 		memberGauge{view, prometheus.NewDesc("caucus_cluster_members", "Members, by state.", []string{"state"}, nil)})
 	return m

@@ -33,16 +33,17 @@ const (
 // local is this node's own model with a fence around it: whatever the model does, the
 // caller gets an answer or an error in time, and the process lives.
 type local struct {
-	model   ml.Model
-	task    ml.Task
-	digest  [32]byte
-	classes int
-	columns int
-	probs   bool          // the model gives probabilities
-	fitted  bool          // made by ml: does not panic, takes every core for a batch
-	perRow  time.Duration // 0: unknown, never quick
-	slots   chan struct{} // of slow calls
-	log     *slog.Logger
+	model       ml.Model
+	task        ml.Task
+	digest      [32]byte
+	classes     int
+	columns     int
+	probs       bool          // the model gives probabilities
+	fitted      bool          // made by ml: does not panic, takes every core for a batch
+	fingerprint [32]byte      // of the model
+	perRow      time.Duration // 0: unknown, never quick
+	slots       chan struct{} // of slow calls
+	log         *slog.Logger
 }
 
 // newLocal measures how quick the model is with one of its own rows, if it is known to
@@ -51,7 +52,7 @@ func newLocal(m ml.Model, fitted bool, sample []float64, log *slog.Logger) *loca
 	t := m.Task()
 	l := &local{
 		model: m, task: t, digest: t.Digest(), classes: len(t.Labels), columns: len(t.Features),
-		probs: m.Probabilistic(), fitted: fitted, slots: make(chan struct{}, slowCalls), log: log,
+		probs: m.Probabilistic(), fitted: fitted, fingerprint: m.Fingerprint(), slots: make(chan struct{}, slowCalls), log: log,
 	}
 	if fitted && sample != nil {
 		l.perRow = l.measure(sample)

@@ -26,6 +26,7 @@ import (
 	"time"
 
 	"caucus/cluster"
+	"caucus/cluster/evidence"
 	"caucus/cluster/identity"
 	"caucus/ml"
 	"caucus/node/api"
@@ -43,6 +44,8 @@ type Node struct {
 	listener   net.Listener
 	cluster    *cluster.Membership
 	engine     *engine
+	feedback   *feedback
+	policy     evidence.Policy // whose labels count
 	api        *api.API
 	server     *http.Server
 
@@ -97,6 +100,9 @@ func New(ctx context.Context, cfg Config) (n *Node, err error) {
 		Features: n.local.task.Features, Labels: n.local.task.Labels, Probabilistic: n.local.probs, Deadline: cfg.Deadline,
 	}
 	n.engine.cluster, n.engine.courier, n.engine.self = n.cluster, sessionCourier{n.cluster}, n.id
+	n.engine.learner.log = n.cluster.Evidence()
+	n.engine.metrics.registry.MustRegister(weightGauges{n.engine.learner.current.Load})
+	n.feedback = &feedback{key: key, log: n.cluster.Evidence(), engine: n.engine, carrier: n.cluster}
 	n.onClose("the rounds", func() error { n.engine.history.clear(); return nil })
 
 	if n.api, err = api.New(n.apiConfig()); err != nil {
@@ -150,6 +156,14 @@ func (n *Node) join(key *identity.Key) error {
 		return err
 	}
 	n.engine = n.newEngine()
+	if n.policy, err = evidence.ParsePolicy(n.cfg.FeedbackFrom); err != nil {
+		return err
+	}
+	classes := n.local.classes
+	if classes > evidence.MaxClasses {
+		classes = 0
+		n.log.Warn("the task has too many labels for evidence, so no weights will be learnt", "labels", n.local.classes, "limit", evidence.MaxClasses)
+	}
 	var tokens []identity.Token
 	if n.cfg.Token != nil {
 		tokens = append(tokens, *n.cfg.Token)
@@ -158,7 +172,8 @@ func (n *Node) join(key *identity.Key) error {
 		Key: key, Name: n.cfg.Name, Model: string(n.local.model.Kind()), Fingerprint: n.local.model.Fingerprint(),
 		Task: n.local.digest, Description: about, URL: n.cfg.PublicURL, ListenPort: n.port(), Tokens: tokens,
 		StateDir: n.cfg.StateDir, NewCluster: n.cfg.NewCluster, Profile: n.cfg.Profile,
-		Responder:   &responder{local: n.local, log: n.log.With("component", "responder")},
+		Responder: &responder{local: n.local, key: key, log: n.log.With("component", "responder")},
+		Classes:   classes, FeedbackFrom: n.policy,
 		ForgetAfter: n.cfg.ForgetAfter, TimeScale: n.cfg.TimeScale, NoRejoin: n.cfg.NoRejoin,
 		DialContext: n.cfg.Dial, OnBroadcast: n.engine.heard, Log: n.log,
 	})
@@ -174,7 +189,7 @@ func (n *Node) newEngine() *engine {
 		local: n.local, quorum: n.cfg.Quorum, invites: strings.Join(invites, ", "),
 		times:   times{peer: n.cfg.PeerTimeout, deadline: n.cfg.Deadline, linger: n.cfg.Linger},
 		metrics: newMetrics(n.cfg.Version, func() *cluster.View { return n.cluster.View() }),
-		history: newHistory(), log: n.log.With("component", "round"), now: time.Now,
+		history: newHistory(), recall: newRecall(n.local.columns), learner: learner{classes: n.local.classes}, log: n.log.With("component", "round"), now: time.Now,
 	}
 }
 

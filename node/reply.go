@@ -51,7 +51,7 @@ func (r *round) fillReply() {
 		p.Label = labels[res.Label]
 	}
 	p.Status = res.Status.String()
-	p.Method, p.Rule, p.Reason = r.method.String(), res.Method.String(), r.reason
+	p.Method, p.Rule, p.Reason, p.Follows = r.plan.Method.String(), res.Method.String(), r.why(), r.plan.Follow
 	p.Invited, p.Counted, p.Quorum = res.Invited, res.Counted, res.Quorum
 	p.DecidedEarly = r.decidedEarly()
 	p.Tie, p.TieBreak = res.Tie, res.TieBreak
@@ -67,7 +67,7 @@ func (r *round) fillReply() {
 		r.fillVote(&p.Votes[i], i)
 	}
 	p.Summary = r.summary()
-	p.Round, p.Asked, p.Roster, p.Evidence = r.idText, string(r.e.self), r.inv.roster, ""
+	p.Round, p.Asked, p.Roster, p.Evidence = r.idText, string(r.e.self), r.inv.roster, r.learnt.evidence
 	p.ElapsedMs = millis(r.elapsed)
 	p.RequestID = r.request
 }
@@ -81,10 +81,29 @@ func (r *round) fillVote(v *api.Vote, i int) {
 		return
 	}
 	v.Label = r.e.local.task.Labels[a.vote.Label]
-	v.Weight = api.Millionths(r.inv.members[i].Weight)
+	v.Weight = r.weightOf(i)
 	if len(a.shares) > 0 {
 		v.Probabilities = api.Distribution{Labels: r.e.local.task.Labels, Shares: a.shares}
 	}
+}
+
+// weightOf returns what member i's vote counted for.
+func (r *round) weightOf(i int) api.Millionths {
+	if r.result.Method == consensus.Majority {
+		return api.Millionths(consensus.One)
+	}
+	return api.Millionths(r.plan.Members[i].Weight)
+}
+
+// why says why the rule that decided did.
+func (r *round) why() string {
+	switch {
+	case r.result.Method != consensus.Majority || r.plan.Rule == consensus.Majority:
+		return r.plan.Reason
+	case r.plan.Follow != "":
+		return r.plan.Reason + "; but the one to follow did not vote, so each vote counts one"
+	}
+	return r.plan.Reason + "; but all that voted weigh nothing, so each vote counts one"
 }
 
 // told returns how long a member took and why it did not vote. Of a straggler only that

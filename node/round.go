@@ -34,8 +34,8 @@ type round struct {
 	n        int       // rows
 	rows     []float64 // copied from the question
 	rule     consensus.Rule
-	method   consensus.Method
-	reason   string
+	learnt   *learnt         // what is known of the invited
+	plan     *consensus.Plan // how the method asked for is carried out with it
 	request  string
 	wire     []byte // the question as it goes to peers
 
@@ -108,8 +108,11 @@ func (r *round) begin(inv *invited, q *api.Question) error {
 	r.start = q.Start
 	r.limit = e.limit(q)
 	r.rows = append(r.rows[:0], q.Rows...)
-	r.rule, r.method, r.reason = e.rule(q, inv)
-	if err := r.counter.Reset(r.rule, inv.members); err != nil {
+	r.rule, r.learnt, r.plan = e.rule(q, inv)
+	if r.plan.Method == consensus.EM {
+		r.patience = api.WaitAll // it weighs all the votes of a batch together
+	}
+	if err := r.counter.Reset(r.rule, r.plan.Members); err != nil {
 		return err
 	}
 	n := len(inv.members)
@@ -377,7 +380,7 @@ func (r *round) Release() {
 	if cap(r.rows) > keepRows || cap(r.wire) > 8*keepRows {
 		return // a large batch: its memory is not kept
 	}
-	r.inv, r.rowsOf = nil, nil
+	r.inv, r.rowsOf, r.learnt, r.plan = nil, nil, nil, nil
 	r.e.rounds.Put(r)
 }
 

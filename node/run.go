@@ -50,6 +50,7 @@ func (n *Node) Run(ctx context.Context) error {
 			}
 		})
 		wg.Go(func() { n.countChanges(ctx) })
+		wg.Go(func() { n.engine.learner.run(ctx, n.cluster.Changed, n.engine.invitedOf) })
 		select {
 		case <-ctx.Done():
 		case err = <-failed:

@@ -154,6 +154,15 @@ func (s *Snapshot) Labelled(key Key) (label int, ok bool) {
 	return latest.Label, true
 }
 
+// LabelledAll returns the labels that this node itself last gave, of all its rows. The map is the caller's own.
+func (s *Snapshot) LabelledAll() map[Key]int {
+	given := make(map[Key]int)
+	for key, was := range labelsOf(s.origin(s.self)) {
+		given[key] = was.label
+	}
+	return given
+}
+
 func (s *Snapshot) origin(id identity.ID) *origin {
 	i, found := slices.BinarySearchFunc(s.origins, id, func(o *origin, id identity.ID) int { return cmp.Compare(o.id, id) })
 	if !found {

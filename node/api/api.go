@@ -122,6 +122,7 @@ func (a *API) routes(cfg Config) {
 	get("/rounds/:id", a.local, a.plain(a.round))
 	get("/metrics", a.local, gin.WrapH(metricsHandler(cfg.Registry)))
 	get("/", a.local, a.page)
+	a.mountLearning()
 	a.mountOIP()
 	a.mountOpenAPI()
 	get("/assets/*file", a.local, a.assets)

@@ -95,7 +95,7 @@ func (r *ConsensusReply) AppendJSON(dst []byte) []byte {
 	dst = appendString(dst, r.Status)
 	dst = append(dst, `,"summary":`...)
 	dst = appendString(dst, r.Summary)
-	dst = appendRule(dst, r.Method, r.Rule, r.Reason)
+	dst = appendRule(dst, r.Method, r.Rule, r.Reason, r.Follows)
 	dst = appendCounts(dst, r.Invited, r.Counted, r.Quorum)
 	dst = append(dst, `,"decided_early":`...)
 	dst = strconv.AppendBool(dst, r.DecidedEarly)
@@ -148,7 +148,7 @@ func (r *ConsensusBatchReply) AppendJSON(dst []byte) []byte {
 	dst = appendString(dst, r.Status)
 	dst = append(dst, `,"summary":`...)
 	dst = appendString(dst, r.Summary)
-	dst = appendRule(dst, r.Method, r.Rule, r.Reason)
+	dst = appendRule(dst, r.Method, r.Rule, r.Reason, r.Follows)
 	dst = appendCounts(dst, r.Invited, r.Counted, r.Quorum)
 	dst = append(dst, `,"decided_early":`...)
 	dst = strconv.AppendBool(dst, r.DecidedEarly)
@@ -206,13 +206,18 @@ func (v *NodeVotes) AppendJSON(dst []byte) []byte {
 	return append(dst, '}')
 }
 
-func appendRule(dst []byte, method, rule, reason string) []byte {
+func appendRule(dst []byte, method, rule, reason, follows string) []byte {
 	dst = append(dst, `,"method":`...)
 	dst = appendString(dst, method)
 	dst = append(dst, `,"rule":`...)
 	dst = appendString(dst, rule)
 	dst = append(dst, `,"reason":`...)
-	return appendString(dst, reason)
+	dst = appendString(dst, reason)
+	if follows == "" {
+		return dst
+	}
+	dst = append(dst, `,"follows":`...)
+	return appendString(dst, follows)
 }
 
 func appendCounts(dst []byte, invited, counted, quorum int) []byte {

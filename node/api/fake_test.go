@@ -17,6 +17,7 @@ type fakeNode struct {
 	predict   func(ctx context.Context, rows []float64, labels []int, probs []float64) error
 	consensus func(ctx context.Context, q *Question) (Round, error)
 	forget    func(names []string, failed bool) ([]string, error)
+	feedback  func(q *Labels) (*FeedbackReply, error)
 	ready     func() (*ReadyReply, error)
 	asked     int // questions that reached the node
 }
@@ -76,6 +77,20 @@ func (f *fakeNode) Card() *CardReply                { return &CardReply{ID: "k3f
 func (f *fakeNode) Rounds(limit int) []RoundSummary { return nil }
 func (f *fakeNode) Round(id string) (*RoundReply, bool) {
 	return &RoundReply{}, id == "known"
+}
+
+func (f *fakeNode) Feedback(_ context.Context, q *Labels) (*FeedbackReply, error) {
+	f.asked++
+	if f.feedback != nil {
+		return f.feedback(q)
+	}
+	return &FeedbackReply{Recorded: len(q.Labels), Rows: []FeedbackRow{}, RequestID: q.RequestID}, nil
+}
+
+func (f *fakeNode) Weights() (*WeightsReply, error) { return &WeightsReply{Asked: "k3f"}, nil }
+
+func (f *fakeNode) Review(limit int) []ReviewRound {
+	return []ReviewRound{{Round: "r1"}, {Round: "r2"}}[:min(limit, 2)]
 }
 
 func (f *fakeNode) Readiness() (*ReadyReply, error) {

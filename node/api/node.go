@@ -22,6 +22,13 @@ type Node interface {
 	Rounds(limit int) []RoundSummary
 	// Round returns one recent round, or false if it is not, or no longer, known.
 	Round(id string) (*RoundReply, bool)
+	// Feedback takes labels, and returns when what they teach is learnt, or in a second.
+	Feedback(ctx context.Context, q *Labels) (*FeedbackReply, error)
+	// Weights tells what the evidence says of the members.
+	Weights() (*WeightsReply, error)
+	// Review returns at most limit recent rounds of this node's without a label, those
+	// first on which the voters differ most.
+	Review(limit int) []ReviewRound
 	// Watch calls look at once, and again whenever members or rounds may have changed, until
 	// ctx ends. look does not block.
 	Watch(ctx context.Context, look func())

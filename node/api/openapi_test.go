@@ -157,6 +157,7 @@ var documentedTypes = []any{
 	PredictReply{}, PredictBatchReply{}, Vote{}, ConsensusReply{}, BatchRow{}, NodeVotes{}, ConsensusBatchReply{},
 	Member{}, MembersReply{}, TaskReply{}, FeatureRange{}, EvaluationReply{}, CardReply{}, RoundSummary{}, RoundsReply{},
 	ShortVote{}, RoundReply{}, HealthReply{}, ReadyReply{}, ForgetReply{}, Missing{}, Problem{},
+	FeedbackRow{}, FeedbackReply{}, MemberWeight{}, Recall{}, RuleWeight{}, ErrorPair{}, Labeller{}, AutoRule{}, WeightsReply{}, ReviewRound{}, ReviewReply{},
 	OIPServer{}, OIPLive{}, OIPReady{}, OIPModel{}, OIPTensorMeta{}, OIPModelReady{}, OIPError{},
 }
 

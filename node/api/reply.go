@@ -62,11 +62,12 @@ type Vote struct {
 type ConsensusReply struct {
 	Prediction      int          `json:"prediction"` // class index
 	Label           string       `json:"label"`
-	Status          string       `json:"status"`  // ok, degraded, tie, minority, single
-	Summary         string       `json:"summary"` // one sentence for people
-	Method          string       `json:"method"`  // asked for
-	Rule            string       `json:"rule"`    // that decided
-	Reason          string       `json:"reason"`  // why this rule
+	Status          string       `json:"status"`            // ok, degraded, tie, minority, single
+	Summary         string       `json:"summary"`           // one sentence for people
+	Method          string       `json:"method"`            // asked for
+	Rule            string       `json:"rule"`              // that decided
+	Reason          string       `json:"reason"`            // why this rule
+	Follows         string       `json:"follows,omitempty"` // id of the one member whose vote decides, if the evidence favours one
 	Invited         int          `json:"invited"`
 	Counted         int          `json:"counted"`
 	Quorum          int          `json:"quorum"`
@@ -124,6 +125,7 @@ type ConsensusBatchReply struct {
 	Method       string      `json:"method"`
 	Rule         string      `json:"rule"`
 	Reason       string      `json:"reason"`
+	Follows      string      `json:"follows,omitempty"`
 	Invited      int         `json:"invited"`
 	Counted      int         `json:"counted"`
 	Quorum       int         `json:"quorum"`

@@ -323,6 +323,11 @@ func (h *hostile) Forget(context.Context, []string, bool) ([]string, error) {
 	return nil, nil
 }
 
+func (h *hostile) Feedback(context.Context, *api.Labels) (*api.FeedbackReply, error) {
+	return &api.FeedbackReply{}, nil
+}
+func (h *hostile) Weights() (*api.WeightsReply, error) { return &api.WeightsReply{}, nil }
+func (h *hostile) Review(int) []api.ReviewRound        { return nil }
 func (h *hostile) Watch(ctx context.Context, look func()) {
 	look()
 	<-ctx.Done()
