@@ -43,3 +43,69 @@ func TestTheCutOffSideDoesNotDecide(t *testing.T) {
 // TestNeverDoTwoHalvesBothDecide cuts a cluster in two, asks both sides from the first
 // moment on, and heals it. (What becomes of rosters beyond forget-after is tested in
 // package cluster.)
+func TestNeverDoTwoHalvesBothDecide(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		left  []int
+		right []int
+	}{
+		{"2|2 of four", []int{0, 1}, []int{2, 3}},
+		{"3|2 of five", []int{0, 1, 2}, []int{3, 4}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			links := nodetest.NewLinks()
+			n := len(c.left) + len(c.right)
+			nodes := make([]*nodetest.Member, n)
+			for i := range nodes {
+				nodes[i] = links.Start(t, i, func(_ int, cfg *node.Config) {
+					if i > 0 {
+						cfg.Join = []identity.Invite{{Address: nodes[0].URL}}
+					}
+				})
+			}
+			for _, m := range nodes {
+				m.WaitInvited(n)
+			}
+			links.Cut(c.left, c.right)
+			left, right := nodes[c.left[0]], nodes[c.right[0]]
+			decides := func(m *nodetest.Member) bool {
+				_, err := m.Client.Consensus(t.Context(), setosa, api.ConsensusOptions{})
+				if err != nil && problem(t, err).Kind() != api.QuorumNotReached {
+					t.Errorf("%s: %v", m.Name(), err)
+				}
+				return err == nil
+			}
+			majority := len(c.left) > len(c.right)
+			failed := func(m *nodetest.Member, others []int) bool {
+				r, err := m.Client.Members(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				count := 0
+				for _, o := range r.Members {
+					if o.State == "failed" {
+						count++
+					}
+				}
+				return count == len(others)
+			}
+			left.Wait("each side takes the other for failed", func() bool {
+				if decides(right) || decides(left) && !majority {
+					t.Error("a side without the majority decided")
+				}
+				return failed(left, c.right) && failed(right, c.left)
+			})
+			if l := decides(left); l != majority || decides(right) {
+				t.Errorf("the left side decides: %v", l)
+			}
+			links.Heal()
+			for _, m := range nodes {
+				m.Wait("all vote again", func() bool {
+					r, err := m.Client.Consensus(t.Context(), setosa, api.ConsensusOptions{Wait: "all"})
+					return err == nil && r.Counted == n
+				})
+			}
+		})
+	}
+}
