@@ -185,6 +185,16 @@ func (c *checker) problem(status int, method, target, schema string) {
 	c.fits(schema, b)
 }
 
+// asked plays a round of one row and returns its id.
+func (c *checker) asked() string {
+	c.t.Helper()
+	var reply struct{ Round string }
+	if err := json.Unmarshal(c.ask(200, "GET", "/consensus"+flowerQuery+"&wait=all", ""), &reply); err != nil {
+		c.t.Fatal(err)
+	}
+	return reply.Round
+}
+
 // event reads a stream until the first event of a name and checks its data.
 func (c *checker) event(target, name, schema string) {
 	c.t.Helper()
@@ -248,6 +258,7 @@ func TestRunningNodesAnswerAsDocumented(t *testing.T) {
 	}
 	c.ask(200, "POST", "/consensus", `{"instances":[[5.1,3.5,1.4,0.2]],"quorum":2,"timeout":"1s","models":["knn","randforest"],"minority":true}`)
 	c.ask(200, "POST", "/consensus", batchBody)
+	c.ask(200, "POST", "/consensus", `{"method":"em","instances":[[5.1,3.5,1.4,0.2]`+strings.Repeat(",[6,2.7,5.1,1.6]", 60)+`]}`)
 	c.ask(400, "GET", "/consensus"+flowerQuery+"&method=best", "")
 	c.ask(400, "POST", "/consensus", `{"features":[1,2,3,4],"method":"em"}`)
 	c.ask(503, "GET", "/consensus"+flowerQuery+"&quorum=9", "")
@@ -296,6 +307,23 @@ func TestRunningNodesAnswerAsDocumented(t *testing.T) {
 	c.problem(405, "GET", "/v2/models/iris/infer", "OIPError")
 
 	c.event("/events", "members", "MembersReply")
+
+	c.ask(200, "GET", "/review", "")
+	c.ask(200, "GET", "/review?limit=1", "")
+	c.ask(400, "GET", "/review?limit=0", "")
+	c.ask(200, "GET", "/weights", "")
+	for _, label := range []string{"setosa", "setosa", "virginica"} { // recorded, known, replaced
+		c.ask(200, "POST", "/feedback", `{"features":[5.1,3.5,1.4,0.2],"label":"`+label+`"}`)
+	}
+	c.ask(200, "POST", "/feedback", `{"round":"`+c.asked()+`","label":"setosa"}`)
+	c.ask(200, "POST", "/feedback", `{"instances":[[5.1,3.5,1.4,0.2],[6.7,3,5.2,2.3]],"labels":["setosa","virginica"]}`)
+	c.ask(400, "POST", "/feedback", `{"features":[5.1,3.5,1.4,0.2],"label":"rose"}`)
+	c.ask(404, "POST", "/feedback", `{"round":"01M867352QNPYGGXTJDXF4C3D4","label":"setosa"}`)
+	c.ask(415, "POST", "/feedback", `{}`, func(r *http.Request) { r.Header.Set("Content-Type", "text/plain") })
+	c.ask(200, "GET", "/weights", "")
+	c.ask(400, "GET", "/weights?x=1", "")
+	c.ask(200, "GET", "/members", "")
+	c.ask(200, "GET", "/consensus"+flowerQuery+"&method=weighted", "")
 
 	// One is gone: degraded. Two are: no quorum, and who is missing is told.
 	nodes[2].Kill()
@@ -350,10 +378,11 @@ func TestOtherNodesAnswerAsDocumentedToo(t *testing.T) {
 		n := nodetest.StartOne(t, 0, func(_ int, cfg *node.Config) { cfg.Token = &token })
 		c := newChecker(t, n.URL)
 		elsewhere := func(r *http.Request) { r.Host = "node.example" }
-		for _, p := range []string{"/members", "/rounds", "/rounds/x", "/metrics", "/", "/docs", "/events"} {
+		for _, p := range []string{"/members", "/rounds", "/rounds/x", "/metrics", "/", "/docs", "/events", "/weights", "/review"} {
 			c.ask(401, "GET", p, "", elsewhere)
 		}
 		c.ask(401, "POST", "/members/forget", `{"failed":true}`, elsewhere)
+		c.ask(401, "POST", "/feedback", `{"features":[5.1,3.5,1.4,0.2],"label":"setosa"}`, elsewhere)
 		c.ask(200, "GET", "/members", "", elsewhere, func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+token.Bearer()) })
 		c.ask(200, "GET", "/openapi.json", "", elsewhere)
 	})
