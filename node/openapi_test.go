@@ -276,6 +276,7 @@ func TestRunningNodesAnswerAsDocumented(t *testing.T) {
 			c.ask(415, "POST", p+"/infer", tensorBody, func(r *http.Request) { r.Header.Set("Content-Type", "application/octet-stream") })
 		}
 	}
+	c.ask(200, "POST", "/v2/models/consensus/infer", `{"inputs":[{"name":"x","shape":[1,4],"datatype":"FP64","data":[6,2.7,5.1,1.6]}],"outputs":[{"name":"predict_proba","parameters":{"classification":2}}]}`)
 	c.ask(503, "POST", "/v2/models/consensus/infer", `{"parameters":{"quorum":9},"inputs":[{"name":"x","shape":[1,4],"datatype":"FP64","data":[5.1,3.5,1.4,0.2]}]}`)
 	c.ask(404, "GET", "/v2/models/wine", "")
 	c.ask(404, "POST", "/v2/models/iris/versions/2/infer", tensorBody)

@@ -123,7 +123,7 @@ func (a *API) oipTarget(c *gin.Context) (name string, together bool, err error) 
 }
 
 func (a *API) oipServer(*gin.Context) (any, error) {
-	return OIPServer{Name: "caucus", Version: a.info.Version, Extensions: []string{}}, nil
+	return OIPServer{Name: "caucus", Version: a.info.Version, Extensions: []string{"classification"}}, nil
 }
 
 func (a *API) oipReady(c *gin.Context) (any, error) {

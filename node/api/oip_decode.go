@@ -13,9 +13,15 @@ import (
 // the input that it was decoded into.
 type oipRequest struct {
 	id      string
-	outputs []string // asked for, in order; empty: all
-	given   bool     // inputs were
+	outputs []oipOutput // asked for, in order; empty: all
+	given   bool        // inputs were
 	inputs  []oipTensor
+}
+
+// oipOutput is one output that is asked for.
+type oipOutput struct {
+	name string
+	top  int // Triton's classification: so many of the likeliest classes as texts; 0: the numbers
 }
 
 // oipTensor is one input. Its numbers lie one after another in the values that all
@@ -160,21 +166,14 @@ func (req *oipRequest) readOutputs(s *scanner) error {
 	}
 	_, err := s.list(2, func(i int) error {
 		where := fmt.Sprintf("outputs[%d]", i)
-		name := ""
+		var o oipOutput
 		err := oipObject(s, where, 3, func(key string) error {
 			var err error
 			switch key {
 			case "name":
-				name, err = oipText(s, where+".name")
+				o.name, err = oipText(s, where+".name")
 			case "parameters":
-				err = oipObject(s, where+".parameters", 4, func(key string) error {
-					if key == "classification" {
-						return NewProblem(BadInput, "classification is an extension that this node does not have; predict is the label, and predict_proba has the probability of each")
-					}
-					// binary_data is a wish: the answer is in JSON, as if it were false.
-					_, err := s.skip(4)
-					return err
-				})
+				o.top, err = oipTop(s, where+".parameters")
 			default:
 				_, err = s.skip(3)
 			}
@@ -183,17 +182,35 @@ func (req *oipRequest) readOutputs(s *scanner) error {
 		switch {
 		case err != nil:
 			return err
-		case name == "":
+		case o.name == "":
 			return Problemf(BadInput, "%s has no name; write {\"name\":\"predict\"}", where)
-		case !slices.Contains(req.outputs, name):
-			if len(req.outputs) > 8 {
-				return Problemf(BadInput, "outputs has more names than there are outputs")
-			}
-			req.outputs = append(req.outputs, name)
+		case slices.ContainsFunc(req.outputs, func(other oipOutput) bool { return other.name == o.name }):
+			return Problemf(BadInput, "%s is %q again; ask for each output once", where, shown(o.name))
+		case i >= 8:
+			return NewProblem(BadInput, "outputs has more names than there are outputs")
 		}
+		req.outputs = append(req.outputs, o)
 		return nil
 	})
 	return err
+}
+
+// oipTop reads the parameters of an output. Of them classification alone has a meaning;
+// binary_data is a wish, and the answer is in JSON as if it were false.
+func oipTop(s *scanner, where string) (top int, err error) {
+	err = oipObject(s, where, 4, func(key string) error {
+		if key != "classification" {
+			_, err := s.skip(4)
+			return err
+		}
+		x, err := s.number()
+		if err != nil || x < 1 || x != math.Trunc(x) || x > maxOIPValues {
+			return Problemf(BadInput, "%s.classification is not a whole number from 1 upwards; it says how many classes to name", where)
+		}
+		top = int(x)
+		return nil
+	})
+	return top, err
 }
 
 func (in *input) oipInputs(s *scanner, req *oipRequest) error {

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -68,14 +69,9 @@ func (a *API) oipAdmit(c *gin.Context, k *call, name string, together bool) erro
 	if err := k.in.check(a.info.Deadline); err != nil {
 		return err
 	}
-	outputs := a.oipOutputs(together)
-	for _, o := range req.outputs {
-		if !slices.Contains(outputs, o) {
-			return Problemf(BadInput, "model %q has no output %q; it has %s", shown(name), shown(o), strings.Join(outputs, ", "))
-		}
-	}
-	if len(req.outputs) > 0 {
-		outputs = req.outputs
+	outputs, err := a.oipWanted(req, name, together)
+	if err != nil {
+		return err
 	}
 	if err := a.begin(); err != nil {
 		return err
@@ -96,6 +92,27 @@ func (a *API) oipAdmit(c *gin.Context, k *call, name string, together bool) erro
 	k.out = append(a.appendOIP(k.out[:0], &ans, outputs), '\n')
 	write(c, k.out, wantsPretty(c.Request.URL.RawQuery))
 	return nil
+}
+
+// oipWanted returns the outputs to give, all if none was asked for.
+func (a *API) oipWanted(req *oipRequest, name string, together bool) ([]oipOutput, error) {
+	names := a.oipOutputs(together)
+	if len(req.outputs) == 0 {
+		all := make([]oipOutput, len(names))
+		for i, n := range names {
+			all[i].name = n
+		}
+		return all, nil
+	}
+	for _, o := range req.outputs {
+		switch {
+		case !slices.Contains(names, o.name):
+			return nil, Problemf(BadInput, "model %q has no output %q; it has %s", shown(name), shown(o.name), strings.Join(names, ", "))
+		case o.top > 0 && o.name == oipLabels:
+			return nil, Problemf(BadInput, "classification goes with %s; %s is the label as it is", oipShares, oipLabels)
+		}
+	}
+	return req.outputs, nil
 }
 
 // oipPredict asks the local model.
@@ -147,7 +164,7 @@ func (a *API) oipConsensus(c *gin.Context, k *call, ans *oipAnswer) error {
 
 // appendOIP writes the response. By hand, as the replies of /predict are: a batch of
 // 10,000 rows through reflection costs more than the votes on it.
-func (a *API) appendOIP(dst []byte, ans *oipAnswer, outputs []string) []byte {
+func (a *API) appendOIP(dst []byte, ans *oipAnswer, outputs []oipOutput) []byte {
 	dst = append(dst, `{"model_name":`...)
 	dst = appendString(dst, ans.model)
 	dst = append(dst, `,"model_version":"`+oipVersion+`","id":`...)
@@ -168,9 +185,12 @@ func (a *API) appendOIP(dst []byte, ans *oipAnswer, outputs []string) []byte {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		if o == oipLabels {
+		switch {
+		case o.name == oipLabels:
 			dst = a.appendOIPLabels(dst, ans)
-		} else {
+		case o.top > 0:
+			dst = a.appendOIPTop(dst, ans, o.top)
+		default:
 			dst = a.appendOIPShares(dst, ans)
 		}
 	}
@@ -200,4 +220,34 @@ func (a *API) appendOIPShares(dst []byte, ans *oipAnswer) []byte {
 	dst = append(dst, `,"parameters":{"labels":`...)
 	dst = appendString(dst, a.oipLabelList())
 	return append(dst, "}}"...)
+}
+
+// appendOIPTop writes the likeliest classes of each row as value:index:label. Equal ones
+// are in class order.
+func (a *API) appendOIPTop(dst []byte, ans *oipAnswer, top int) []byte {
+	classes := len(a.info.Labels)
+	top = min(top, classes)
+	dst = append(dst, `{"name":"`+oipShares+`","shape":[`...)
+	dst = strconv.AppendInt(dst, int64(ans.n), 10)
+	dst = append(dst, ',')
+	dst = strconv.AppendInt(dst, int64(top), 10)
+	dst = append(dst, `],"datatype":"BYTES","data":[`...)
+	order := make([]int, classes)
+	var text []byte
+	for i := range ans.n {
+		row := ans.shares[i*classes : (i+1)*classes]
+		for k := range order {
+			order[k] = k
+		}
+		slices.SortStableFunc(order, func(x, y int) int { return cmp.Compare(row[y], row[x]) })
+		for k, c := range order[:top] {
+			if i+k > 0 {
+				dst = append(dst, ',')
+			}
+			text = append(row[c].AppendJSON(text[:0]), ':')
+			text = append(strconv.AppendInt(text, int64(c), 10), ':')
+			dst = appendString(dst, string(append(text, a.info.Labels[c]...)))
+		}
+	}
+	return append(dst, "]}"...)
 }

@@ -146,7 +146,9 @@ func TestWhatIsWrongWithTensorsIsSaid(t *testing.T) {
 		{"an unknown output", `{"outputs":[{"name":"logits"}],"inputs":[{"name":"x","shape":[1,4],"datatype":"FP64","data":[1,2,3,4]}]}`, `no output "logits"; it has predict, predict_proba`},
 		{"an output without a name", `{"outputs":[{}],"inputs":[]}`, "outputs[0] has no name"},
 		{"outputs as names", `{"outputs":["predict"],"inputs":[]}`, "outputs[0] is not a JSON object"},
-		{"classification", `{"outputs":[{"name":"predict_proba","parameters":{"classification":2}}],"inputs":[]}`, "classification is an extension"},
+		{"classification of labels", `{"outputs":[{"name":"predict","parameters":{"classification":2}}],"inputs":[{"name":"x","shape":[1,4],"datatype":"FP64","data":[1,2,3,4]}]}`, "classification goes with predict_proba"},
+		{"no classes", `{"outputs":[{"name":"predict_proba","parameters":{"classification":0}}],"inputs":[]}`, "classification is not a whole number"},
+		{"an output twice", `{"outputs":[{"name":"predict"},{"name":"predict"}],"inputs":[]}`, "ask for each output once"},
 		{"an id that is a number", `{"id":42,"inputs":[]}`, "id is not a text"},
 		{"shared memory", one(`"name":"x","datatype":"FP64","shape":[1,4],"parameters":{"shared_memory_region":"r"}`), "extension"},
 		{"binary data", one(`"name":"x","datatype":"FP64","shape":[1,4],"parameters":{"binary_data_size":32}`), "extension"},
@@ -190,8 +192,12 @@ func TestReplyIsLetterForLetterTheProtocols(t *testing.T) {
 	for _, c := range []struct{ name, target, body, want string }{
 		{"the node's own model", irisInfer, fmt.Sprintf(one, ""),
 			`{"model_name":"iris","model_version":"1","id":"42","outputs":[{"name":"predict","shape":[1,1],"datatype":"BYTES","data":["setosa"]},{"name":"predict_proba","shape":[1,3],"datatype":"FP64","data":[1,0,0],"parameters":{"labels":"setosa,versicolor,virginica"}}]}`},
-		{"outputs in the order asked for", irisInfer, fmt.Sprintf(two, `,"outputs":[{"name":"predict_proba"},{"name":"predict"},{"name":"predict"}]`),
+		{"outputs in the order asked for", irisInfer, fmt.Sprintf(two, `,"outputs":[{"name":"predict_proba"},{"name":"predict"}]`),
 			`{"model_name":"iris","model_version":"1","id":"a\"b","outputs":[{"name":"predict_proba","shape":[2,3],"datatype":"FP64","data":[1,0,0,0,1,0],"parameters":{"labels":"setosa,versicolor,virginica"}},{"name":"predict","shape":[2,1],"datatype":"BYTES","data":["setosa","versicolor"]}]}`},
+		{"Triton's classification", consensusInfer, fmt.Sprintf(two, `,"outputs":[{"name":"predict_proba","parameters":{"classification":2}}]`),
+			`{"model_name":"consensus","model_version":"1","id":"a\"b","parameters":{"status":"ok","answered":3,"known":3,"margin":0.999},"outputs":[{"name":"predict_proba","shape":[2,2],"datatype":"BYTES","data":["1:0:setosa","0:1:versicolor","1:1:versicolor","0:0:setosa"]}]}`},
+		{"more classes than there are", consensusInfer, fmt.Sprintf(one, `,"outputs":[{"name":"predict_proba","parameters":{"classification":9}}]`),
+			`{"model_name":"consensus","model_version":"1","id":"42","parameters":{"status":"degraded","answered":2,"known":3,"margin":0.5},"outputs":[{"name":"predict_proba","shape":[1,3],"datatype":"BYTES","data":["0.75:0:setosa","0.25:1:versicolor","0:2:virginica"]}]}`},
 		{"the cluster, one row", consensusInfer, fmt.Sprintf(one, `,"outputs":[{"name":"predict"}]`),
 			`{"model_name":"consensus","model_version":"1","id":"42","parameters":{"status":"degraded","answered":2,"known":3,"margin":0.5},"outputs":[{"name":"predict","shape":[1,1],"datatype":"BYTES","data":["setosa"]}]}`},
 		{"the cluster, two rows", consensusInfer, fmt.Sprintf(two, `,"outputs":[]`),
@@ -254,7 +260,7 @@ func TestOptionsOfARoundAreParameters(t *testing.T) {
 func TestMetadataAndHealthAreTheProtocols(t *testing.T) {
 	a := newOIP(t, &fakeNode{})
 	model := `{"name":"%s","versions":["1"],"platform":"%s","inputs":[{"name":"input-0","datatype":"FP64","shape":[-1,4]}],"outputs":[{"name":"predict","datatype":"BYTES","shape":[-1,1]},{"name":"predict_proba","datatype":"FP64","shape":[-1,3]}]}`
-	server := `{"name":"caucus","version":"test","extensions":[]}`
+	server := `{"name":"caucus","version":"test","extensions":["classification"]}`
 	for target, want := range map[string]string{
 		"/v2": server, "/v2/": server,
 		"/v2/health/live":                    `{"live":true}`,
