@@ -121,6 +121,9 @@ func TestEveryRouteIsDocumentedAndEveryDocumentedRouteExists(t *testing.T) {
 		}
 	}
 	for key := range served {
+		if path, isGet := strings.CutPrefix(key, "GET "); isGet && served["HEAD "+path] == (path == eventsRoute || path == gossipRoute) {
+			t.Errorf("%s: HEAD is not as the document says of all", key)
+		}
 		get, isHead := strings.CutPrefix(key, "HEAD ")
 		if isHead && served["GET "+get] {
 			continue // said once for all in the document
