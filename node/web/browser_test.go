@@ -190,6 +190,7 @@ func TestInABrowserTheClusterIsAskedAndWatched(t *testing.T) {
 	b.wait(`document.getElementById("trust")?.innerText.includes("sepal length is 99")`)
 
 	// A click on the map asks there.
+	b.wait(`!document.getElementById("map-area").hasAttribute("aria-busy")`) // it is drawn anew for the 99
 	b.do(chromedp.Click(chromedp.CSS("figure.big canvas")))
 	b.wait(`document.getElementById("feature2").value !== "1.4" && document.getElementById("decided")`)
 

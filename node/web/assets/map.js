@@ -141,7 +141,7 @@ export class DecisionMap {
     const voters = this.#members.sort(reply.votes_by_node).filter((v) => v.outcome === "ok" && v.labels.length === n * n);
     const smalls = voters.slice(0, most).map((v) => {
       const same = v.labels.filter((k, i) => k === reply.predictions[i]).length / (n * n);
-      return figure(this.#members.name(v.node), v.labels, false, `agrees on ${percent(same)} of it`);
+      return figure(this.#members.name(v.node), v.labels, false, `agrees on ${percent(same)}`);
     });
     const silent = reply.votes_by_node.filter((v) => v.outcome !== "ok").map((v) => this.#members.name(v.node));
     byId("map-area").replaceChildren(

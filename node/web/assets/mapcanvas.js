@@ -161,7 +161,7 @@ export class MapCanvas {
     g.font = `13px ${theme.font}`;
     g.textBaseline = "top";
     g.textAlign = "center";
-    for (const v of ticks(xs, f.side / 90)) {
+    for (const v of ticks(xs, f.side / 70)) {
       const at = f.left + ((v - xs[0]) / (xs[1] - xs[0])) * f.side;
       g.fillRect(at - 0.5, f.top + f.tall, 1, 5);
       g.fillText(plain(v), at, f.top + f.tall + 8);

@@ -95,7 +95,7 @@ export class Rounds {
     let parts;
     try {
       const whole = await fetchRound(r.round);
-      parts = whole.votes.map((v) =>
+      parts = this.#members.sort(whole.votes).map((v) =>
         el("li", null, this.#members.name(v.node), ": ", v.label ? el("span", { class: "label" }, swatch(this.#labels.indexOf(v.label)), v.label) : "did not count"));
       parts = parts.length > 0 ? [el("ul", { class: "who" }, parts)] : [el("p", { class: "muted" }, "Of a batch the votes are not kept.")];
       if (whole.consensus) parts.unshift(el("p", null, `${whole.consensus.summary}.`));
