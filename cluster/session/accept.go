@@ -25,41 +25,53 @@ const (
 // the handshake, with the session running or the socket closed.
 func (m *Manager) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set(protocolHeader, fmt.Sprint(protocolVersion))
-	refuse := func(status int, reason string) {
-		m.cfg.Log.Info("refused a request for a session", "remote", r.RemoteAddr, "status", status, "reason", reason)
-		http.Error(w, reason, status)
-	}
-	// Nodes never send an Origin. Browsers always do, and a page that a
-	// member's browser happens to show has no business here.
-	if len(r.Header.Values("Origin")) > 0 {
-		refuse(http.StatusForbidden, "sessions are for nodes, not for pages in a browser")
-		return
-	}
-	offered := strings.Join(r.Header.Values("Sec-Websocket-Protocol"), ", ")
-	if r.Header.Get("Upgrade") != "" && !slices.Contains(strings.FieldsFunc(offered, func(c rune) bool { return c == ',' || c == ' ' }), subprotocol) {
-		refuse(http.StatusBadRequest, fmt.Sprintf("this node speaks %s and was offered %q: update caucus on the older of the two", subprotocol, printable([]byte(offered))))
-		return
-	}
 	if m.enter() != nil {
-		refuse(http.StatusServiceUnavailable, "this node is shutting down")
+		m.refuseRequest(w, r, http.StatusServiceUnavailable, "this node is shutting down")
 		return
 	}
 	defer m.leave()
 	if m.unproven.Add(1) > int32(m.cfg.MaxUnproven) {
 		m.unproven.Add(-1)
 		w.Header().Set("Retry-After", "5")
-		refuse(http.StatusServiceUnavailable, "too many connections that have not proved themselves: try again in some seconds")
+		m.refuseRequest(w, r, http.StatusServiceUnavailable, "too many connections that have not proved themselves: try again in some seconds")
 		return
 	}
 	defer m.unproven.Add(-1)
+	conn, err := m.Upgrade(w, r)
+	if err != nil {
+		return
+	}
+	// The request's own context ends when this method returns, or earlier.
+	_ = m.accepted(m.ctx, conn, r.RemoteAddr) // logged there
+}
+
+// Upgrade makes a byte stream of a request for a session with whoever is behind this node,
+// for a relay to pass on. On an error the request has been answered and the reason logged.
+func (m *Manager) Upgrade(w http.ResponseWriter, r *http.Request) (net.Conn, error) {
+	w.Header().Set(protocolHeader, fmt.Sprint(protocolVersion))
+	// Nodes never send an Origin. Browsers always do, and a page that a
+	// member's browser happens to show has no business here.
+	if len(r.Header.Values("Origin")) > 0 {
+		return nil, m.refuseRequest(w, r, http.StatusForbidden, "sessions are for nodes, not for pages in a browser")
+	}
+	offered := strings.Join(r.Header.Values("Sec-Websocket-Protocol"), ", ")
+	if r.Header.Get("Upgrade") != "" && !slices.Contains(strings.FieldsFunc(offered, func(c rune) bool { return c == ',' || c == ' ' }), subprotocol) {
+		return nil, m.refuseRequest(w, r, http.StatusBadRequest, fmt.Sprintf("this node speaks %s and was offered %q: update caucus on the older of the two", subprotocol, printable([]byte(offered))))
+	}
 	catcher := &hijackCatcher{ResponseWriter: w}
 	ws, err := websocket.Accept(catcher, r, &websocket.AcceptOptions{Subprotocols: []string{subprotocol}})
 	if err != nil {
 		m.cfg.Log.Info("a request for a session could not be upgraded", "remote", r.RemoteAddr, "error", err)
-		return
+		return nil, err
 	}
-	// The request's own context ends when this method returns, or earlier.
-	_ = m.accepted(m.ctx, newWSConn(ws, catcher.raw), r.RemoteAddr) // logged there
+	return newWSConn(ws, catcher.raw), nil
+}
+
+// refuseRequest answers a request for a session with a reason in words, and returns it.
+func (m *Manager) refuseRequest(w http.ResponseWriter, r *http.Request, status int, reason string) error {
+	m.cfg.Log.Info("refused a request for a session", "remote", r.RemoteAddr, "status", status, "reason", reason)
+	http.Error(w, reason, status)
+	return &RefusedError{Reason: reason}
 }
 
 // Accept is the accepting end of a session over a connection of any kind, such

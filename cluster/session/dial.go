@@ -30,7 +30,7 @@ func (m *Manager) Dial(ctx context.Context, url string, want identity.ID, tokens
 	if err != nil {
 		return Peer{}, m.closedOr(err)
 	}
-	return m.dialled(ctx, conn, want, tokens)
+	return m.dialled(ctx, conn, base, want, tokens)
 }
 
 // DialOver opens a session over a connection of any kind, such as a stream that
@@ -43,10 +43,39 @@ func (m *Manager) DialOver(ctx context.Context, conn net.Conn, want identity.ID,
 	defer m.leave()
 	ctx, cancel := m.bounded(ctx, m.cfg.HandshakeTimeout)
 	defer cancel()
-	return m.dialled(ctx, conn, want, tokens)
+	return m.dialled(ctx, conn, "", want, tokens)
 }
 
-func (m *Manager) dialled(ctx context.Context, conn net.Conn, want identity.ID, tokens []identity.Token) (Peer, error) {
+// Meet finds out whether the node with that id answers at a base URL: it goes as far as
+// TLS, in which the other end proves its key, and hangs up. Errors are as Dial's.
+func (m *Manager) Meet(ctx context.Context, url string, want identity.ID) error {
+	base, err := identity.ParseURL(url)
+	if err != nil {
+		return err
+	}
+	if err := m.enter(); err != nil {
+		return err
+	}
+	defer m.leave()
+	ctx, cancel := m.bounded(ctx, m.cfg.HandshakeTimeout)
+	defer cancel()
+	conn, err := m.upgrade(ctx, base)
+	if err != nil {
+		return m.closedOr(err)
+	}
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })()
+	_, peer, err := m.secure(ctx, &countedConn{Conn: conn, limit: maxUnproven}, dialer)
+	switch {
+	case err != nil:
+		return m.closedOr(err)
+	case peer != want:
+		return &IdentityError{Want: want, Got: peer}
+	}
+	return nil
+}
+
+func (m *Manager) dialled(ctx context.Context, conn net.Conn, base string, want identity.ID, tokens []identity.Token) (Peer, error) {
 	if tokens == nil {
 		tokens = m.cfg.Tokens()
 	}
@@ -59,6 +88,7 @@ func (m *Manager) dialled(ctx context.Context, conn net.Conn, want identity.ID, 
 		return Peer{}, m.closedOr(err)
 	}
 	l := m.newLink(g, true)
+	l.url = base
 	if err := m.register(l); err != nil {
 		_ = conn.Close()
 		return Peer{}, err
@@ -112,7 +142,7 @@ func (m *Manager) upgrade(ctx context.Context, base string) (net.Conn, error) {
 		Subprotocols: []string{subprotocol},
 	})
 	if err != nil {
-		return nil, dialError(ctx, base, response, err)
+		return nil, m.dialError(ctx, base, response, err)
 	}
 	if ws.Subprotocol() != subprotocol {
 		_ = ws.CloseNow()

@@ -11,12 +11,9 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 	"syscall"
 )
-
-var ngrokCode = regexp.MustCompile(`ERR_NGROK_[0-9]{1,6}`)
 
 // notCaucus says that something else lives at a URL.
 func notCaucus(base, seen string) error {
@@ -25,9 +22,9 @@ func notCaucus(base, seen string) error {
 
 // dialError says in a sentence what became of dialling base: what answered, or
 // why nothing did.
-func dialError(ctx context.Context, base string, response *http.Response, err error) error {
+func (m *Manager) dialError(ctx context.Context, base string, response *http.Response, err error) error {
 	if response != nil {
-		return responseError(base, response)
+		return m.responseError(base, response)
 	}
 	// The layers above say nothing that the sentences here do not.
 	if request := (*url.Error)(nil); errors.As(err, &request) {
@@ -57,7 +54,7 @@ func dialError(ctx context.Context, base string, response *http.Response, err er
 
 // responseError says what answered at base in place of a session. The library
 // has read at most 1 KiB of the body.
-func responseError(base string, r *http.Response) error {
+func (m *Manager) responseError(base string, r *http.Response) error {
 	var body []byte
 	if r.Body != nil {
 		body, _ = io.ReadAll(io.LimitReader(r.Body, 1<<10)) // what there is of it is enough for a sentence
@@ -65,12 +62,10 @@ func responseError(base string, r *http.Response) error {
 	if r.Header.Get(protocolHeader) != "" {
 		return &RefusedError{Reason: printable(bytes.TrimSpace(body))}
 	}
-	code := ngrokCode.FindString(r.Header.Get("Ngrok-Error-Code"))
-	if code == "" {
-		code = string(ngrokCode.Find(body))
-	}
-	if code != "" {
-		return fmt.Errorf("session: the tunnel at %s %s (%s, HTTP %d)", base, ngrokMeaning(code), code, r.StatusCode)
+	if m.cfg.Explain != nil {
+		if words, ok := m.cfg.Explain(r.StatusCode, r.Header, body); ok {
+			return fmt.Errorf("session: no node answers at %s: %s", base, printable([]byte(words)))
+		}
 	}
 	html := strings.HasPrefix(r.Header.Get("Content-Type"), "text/html")
 	switch {
@@ -86,17 +81,4 @@ func responseError(base string, r *http.Response) error {
 		return notCaucus(base, fmt.Sprintf("it answered with a web page (HTTP %d)", r.StatusCode))
 	}
 	return notCaucus(base, fmt.Sprintf("it answered HTTP %d in place of opening a session", r.StatusCode))
-}
-
-// ngrokMeaning puts the commonest of ngrok's codes into words.
-func ngrokMeaning(code string) string {
-	switch code {
-	case "ERR_NGROK_3200":
-		return "is offline: the node or its tunnel has ended"
-	case "ERR_NGROK_8012":
-		return "is up but nothing answers behind it: is the node running on the tunnel's port?"
-	case "ERR_NGROK_734":
-		return "takes no more requests this minute: wait, and try again"
-	}
-	return "refused the request"
 }

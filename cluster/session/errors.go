@@ -2,8 +2,11 @@ package session
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"unicode"
+
+	"caucus/cluster/identity"
 )
 
 // Sentinels that callers branch on. All that a peer says in refusal is a RefusedError.
@@ -16,6 +19,14 @@ var (
 	// ErrTooLarge is a question over MaxMessage.
 	ErrTooLarge = errors.New("session: too large")
 )
+
+// IdentityError says who proved to be at an address in place of whom was wanted. It is an ErrIdentity.
+type IdentityError struct{ Want, Got identity.ID }
+
+func (e *IdentityError) Error() string {
+	return fmt.Sprintf("%v: want %s, got %s", ErrIdentity, e.Want, e.Got)
+}
+func (e *IdentityError) Unwrap() error { return ErrIdentity }
 
 // RefusedError is the other end's refusal, in its words.
 type RefusedError struct{ Reason string }

@@ -92,24 +92,14 @@ func (m *Manager) handshake(ctx context.Context, conn net.Conn, as role, want id
 
 func (m *Manager) greet(ctx context.Context, conn net.Conn, as role, want identity.ID, tokens []identity.Token) (*greeting, error) {
 	base := &countedConn{Conn: conn, limit: maxUnproven}
-	secure := tls.Server(base, m.tls)
-	if as == dialer {
-		secure = tls.Client(base, m.tls)
-	}
-	if err := secure.HandshakeContext(ctx); err != nil {
-		return nil, fmt.Errorf("session: TLS: %w", err)
-	}
-	state := secure.ConnectionState()
-	peer, _, err := identity.OfCertificate(state.PeerCertificates[0])
+	secure, peer, err := m.secure(ctx, base, as)
 	if err != nil {
 		return nil, err
 	}
-	if peer == m.id {
-		return nil, ErrSelf
-	}
 	if want != "" && peer != want {
-		return nil, fmt.Errorf("%w: want %s, got %s", ErrIdentity, want, peer)
+		return nil, &IdentityError{Want: want, Got: peer}
 	}
+	state := secure.ConnectionState()
 	secret, err := state.ExportKeyingMaterial(exporterLabel, nil, 32)
 	if err != nil {
 		return nil, fmt.Errorf("session: TLS exporter: %w", err)
@@ -123,6 +113,25 @@ func (m *Manager) greet(ctx context.Context, conn net.Conn, as role, want identi
 	}
 	base.limit = 0 // nobody else reads yet
 	return g, err
+}
+
+// secure does TLS on conn and returns who proved to be at the other end: anybody but this node.
+func (m *Manager) secure(ctx context.Context, conn net.Conn, as role) (*tls.Conn, identity.ID, error) {
+	secure := tls.Server(conn, m.tls)
+	if as == dialer {
+		secure = tls.Client(conn, m.tls)
+	}
+	if err := secure.HandshakeContext(ctx); err != nil {
+		return nil, "", fmt.Errorf("session: TLS: %w", err)
+	}
+	peer, _, err := identity.OfCertificate(secure.ConnectionState().PeerCertificates[0])
+	switch {
+	case err != nil:
+		return nil, "", err
+	case peer == m.id:
+		return nil, "", ErrSelf
+	}
+	return secure, peer, nil
 }
 
 // tlsConfig is the one for both roles. Certificates are self-made, so the

@@ -68,6 +68,17 @@ func (l *link) ping() {
 	l.queueFrame(framePing, payload[:])
 }
 
+// probe pings and ends the link unless something is heard within the time.
+func (l *link) probe(within time.Duration) {
+	before := l.read.Load()
+	l.ping()
+	time.AfterFunc(within, func() {
+		if l.read.Load() == before {
+			l.end(errors.New("the peer did not answer a probe"))
+		}
+	})
+}
+
 // unoccupied reports whether no question is under way in either direction.
 func (l *link) unoccupied() bool {
 	l.mu.Lock()

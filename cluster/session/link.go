@@ -22,6 +22,7 @@ type link struct {
 	peer     identity.ID
 	hello    []byte
 	outbound bool     // this end dialled
+	url      string   // the base URL that it dialled, if it was one
 	conn     net.Conn // TLS; the reader alone reads
 	base     *countedConn
 	rtt      atomic.Int64
@@ -147,7 +148,7 @@ func (l *link) bye(cause error, reason string) {
 // snapshot is what Peers shows of the link.
 func (l *link) snapshot() Peer {
 	return Peer{
-		ID: l.peer, Hello: l.hello, Outbound: l.outbound, RTT: time.Duration(l.rtt.Load()),
+		ID: l.peer, Hello: l.hello, Outbound: l.outbound, URL: l.url, RTT: time.Duration(l.rtt.Load()),
 		BytesIn: l.base.in.Load(), BytesOut: l.base.out.Load(), Remote: l.base.RemoteAddr().String(),
 	}
 }

@@ -42,10 +42,11 @@ type Peer struct {
 	ID       identity.ID
 	Hello    []byte
 	Outbound bool          // this end dialled
+	URL      string        // the base URL that it dialled, "" if none
 	RTT      time.Duration // of the last keep-alive or handshake
 	BytesIn  uint64
 	BytesOut uint64
-	Remote   string // the socket's other end
+	Remote   string // the socket's other end; the relay's id where one passes the session on
 }
 
 // New returns a manager. It dials nobody by itself.
@@ -133,6 +134,15 @@ func (m *Manager) Peers() []Peer {
 	return peers
 }
 
+// Peer returns the peer of an id, if a session with it is up.
+func (m *Manager) Peer(id identity.ID) (Peer, bool) {
+	l := (*m.current.Load())[id]
+	if l == nil {
+		return Peer{}, false
+	}
+	return l.snapshot(), true
+}
+
 // Connected reports whether a session with the peer is up. It takes no lock that is held for long.
 func (m *Manager) Connected(id identity.ID) bool { return (*m.current.Load())[id] != nil }
 
@@ -194,6 +204,17 @@ func (m *Manager) CloseInbound(reason string) {
 	for _, l := range m.all() {
 		if !l.outbound {
 			m.dismiss(l, errEnded, reason)
+		}
+	}
+}
+
+// Probe asks the other end of every session that which returns true for to show that it is
+// there, and ends those that show nothing within a time much shorter than keep-alive's: for
+// when something is known that makes a session likely to hang half open.
+func (m *Manager) Probe(within time.Duration, which func(Peer) bool) {
+	for _, l := range m.all() {
+		if which(l.snapshot()) {
+			l.probe(within)
 		}
 	}
 }

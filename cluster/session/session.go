@@ -28,6 +28,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"net/http"
 	"time"
 
 	"caucus/cluster/identity"
@@ -43,6 +44,7 @@ const (
 	StreamDescribe                       // a member's description: task, parameters, evaluation
 	StreamEvidence                       // records of evidence, for anti-entropy
 	StreamRelay                          // to be spliced to a third member
+	StreamDialBack                       // whether the peer can dial this node
 )
 
 // Responder answers the questions of peers. Its methods are called from many
@@ -75,6 +77,10 @@ type Config struct {
 
 	// DialContext opens TCP connections for outbound sessions; nil means net.Dialer.
 	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
+
+	// Explain puts into words what answered a dial in place of a node, such as a tunnel's own
+	// page; body is cut to 1 KiB. ok is false when it knows nothing about it. nil: nobody knows.
+	Explain func(status int, header http.Header, body []byte) (words string, ok bool)
 
 	HandshakeTimeout time.Duration // upgrade to hello, default 5 s
 	KeepAlive        time.Duration // ping when idle for this long, default 15 s; dead after two missed
