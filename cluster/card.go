@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/netip"
-	"strings"
 	"time"
 
 	"caucus/cluster/identity"
@@ -147,55 +145,23 @@ func (m *Membership) resignLocked() {
 	m.kick(m.kickAnnounce)
 }
 
-// dialContext opens the connections of outbound sessions, and shows which address this node has towards others.
+// dialContext opens the connections of outbound sessions, where the policy lets it, and shows which address this
+// node has towards others.
 func (m *Membership) dialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	dial := m.cfg.DialContext
 	if dial == nil {
-		dial = (&net.Dialer{Timeout: 5 * time.Second}).DialContext
+		dial = m.locator.policy.Dial
 	}
 	conn, err := dial(ctx, network, address)
 	if err == nil {
-		m.observeAddress(conn.LocalAddr())
+		m.locator.observe(conn.LocalAddr())
 	}
 	return conn, err
 }
 
 // observeInbound looks at the address that a peer's request came in at.
 func (m *Membership) observeInbound(r *http.Request) {
-	for name := range r.Header {
-		if name == "Forwarded" || strings.HasPrefix(name, "X-Forwarded-") {
-			return // a proxy on this machine, perhaps a tunnel's agent: its address is of no use to others
-		}
+	if a, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok && !forwarded(r) {
+		m.locator.observe(a)
 	}
-	if a, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
-		m.observeAddress(a)
-	}
-}
-
-// observeAddress makes a URL of the address that a socket of this node has, if none was configured. A loopback
-// address serves until there is another, for nodes on one machine.
-func (m *Membership) observeAddress(a net.Addr) {
-	if m.cfg.URL != "" || m.cfg.ListenPort == 0 {
-		return
-	}
-	ap, err := netip.ParseAddrPort(a.String())
-	if err != nil {
-		return
-	}
-	ip := ap.Addr().Unmap().WithZone("")
-	if ip.IsUnspecified() || ip.IsLinkLocalUnicast() {
-		return
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.leaving || m.stopped || m.url != "" && (!m.observedLoopback || ip.IsLoopback()) {
-		return
-	}
-	url := "http://" + netip.AddrPortFrom(ip, uint16(m.cfg.ListenPort)).String()
-	if url == m.url {
-		return
-	}
-	m.log.Info("own URL taken from a socket's address", "url", url)
-	m.url, m.observedLoopback = url, ip.IsLoopback()
-	m.resignLocked()
 }

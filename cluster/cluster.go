@@ -36,6 +36,7 @@ type Member struct {
 	Since       time.Time     // when State began (wall clock, display only)
 	RTT         time.Duration // 0 if unknown
 	Via         identity.ID   // the relay that carries it, if any
+	Carries     []identity.ID // the members that it carries
 	Reason      string        // why it was refused, or what is wrong with it
 	Description []byte        // its description (see Config.Description), nil until fetched
 	Self        bool
@@ -74,13 +75,18 @@ type Config struct {
 	Fingerprint [32]byte
 	Task        [32]byte
 	Description []byte // what the member shows of itself on request (JSON: task, parameters, evaluation, version), at most 64 KiB
-	URL         string // how others reach this node; empty: the address that its sockets show, with ListenPort
-	ListenPort  int    // where Handler is served; used only when URL is empty; 0: unknown
+	URL         string // how others reach this node, as a person says; empty: what Chooser is told, dial-back finds, or a relay's
+	ListenPort  int    // where Handler is served, for dial-back; 0: unknown
+	ListenLocal bool   // it is served on this machine alone, so that no dial-back can succeed
 	Tokens      []identity.Token
-	StateDir    string // empty: nothing is kept
-	NewCluster  bool   // forget the roster on disk
-	Profile     Profile
-	Responder   session.Responder
+
+	AllowPrivate bool     // dial private addresses that other nodes tell, also of networks that this machine is not on
+	AgentPorts   []uint16 // of ngrok agents' local APIs, which nobody may make this node call; nil: 4040
+
+	StateDir   string // empty: nothing is kept
+	NewCluster bool   // forget the roster on disk
+	Profile    Profile
+	Responder  session.Responder
 
 	Classes      int             // labels of the task, at most evidence.MaxClasses; 0: no evidence is kept
 	FeedbackFrom evidence.Policy // whose labels count; the zero value: all members'
@@ -91,7 +97,7 @@ type Config struct {
 	TimeScale   float64                                                              // multiplies gossip's and keep-alive's timings; for tests; 0 means 1
 	MaxMembers  int                                                                  // default 256
 	NoRejoin    bool                                                                 // for tests: never look for failed members, so that a partition stays
-	DialContext func(ctx context.Context, network, address string) (net.Conn, error) // for outbound sessions; nil: net.Dialer
+	DialContext func(ctx context.Context, network, address string) (net.Conn, error) // for outbound sessions; nil: guarded by what reach.Policy says of told and typed addresses
 	OnBroadcast func(from identity.ID, msg []byte)                                   // a broadcast of another node; called by one goroutine, which it must not hold up; msg is its own to keep
 	Log         *slog.Logger
 }

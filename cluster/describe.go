@@ -22,6 +22,10 @@ func (m *Membership) onStream(peer identity.ID, kind session.StreamKind, conn ne
 		m.transport.HandleStream(peer, kind, conn)
 	case session.StreamDescribe:
 		m.describe(conn)
+	case session.StreamRelay:
+		m.relays.serve(peer, conn)
+	case session.StreamDialBack:
+		m.locator.serve(peer, conn)
 	case session.StreamEvidence:
 		if m.evidence == nil {
 			conn.Close()

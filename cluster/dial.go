@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"time"
 
 	"caucus/cluster/gossip"
 	"caucus/cluster/identity"
+	"caucus/cluster/reach"
 	"caucus/cluster/session"
 )
 
@@ -23,8 +25,10 @@ const (
 )
 
 var (
-	errNoURL   = errors.New("it advertises no URL and has not dialled this node")
-	errBackoff = errors.New("dialled a moment ago, to no avail")
+	errNoURL     = errors.New("it advertises no URL and has not dialled this node")
+	errRelayDown = errors.New("there is no session with the member that relays for it")
+	errStranger  = errors.New("somebody else answers at its URL, or nobody does; it is not called")
+	errBackoff   = errors.New("dialled a moment ago, to no avail")
 )
 
 // dialer opens the sessions with members by what their cards say: one attempt at a time for each, with backoff.
@@ -99,7 +103,7 @@ func (d *dialer) dial(id identity.ID, url string, p *dialing, done chan struct{}
 	select {
 	case d.slots <- struct{}{}:
 		ctx, cancel := context.WithTimeout(d.m.ctx, dialWithin)
-		_, err = d.m.sessions.Dial(ctx, url, id, nil)
+		err = d.m.dialMember(ctx, id, url)
 		cancel()
 		<-d.slots
 	case <-d.m.ctx.Done():
@@ -116,8 +120,18 @@ func (d *dialer) dial(id identity.ID, url string, p *dialing, done chan struct{}
 	p.done = nil
 	d.mu.Unlock()
 	close(done)
-	if err != nil && d.m.ctx.Err() == nil {
-		d.m.unreachable(id, url, err)
+	if err == nil || d.m.ctx.Err() != nil {
+		return
+	}
+	d.m.unreachable(id, url, err)
+	if errors.Is(err, session.ErrIdentity) && d.m.wasMet(id) {
+		// The member lost its key, say, and lives on at its URL as another, or somebody took its address over,
+		// who may not know of this node. dialDirect sees to it that this is not tried again and again.
+		ctx, cancel := context.WithTimeout(d.m.ctx, dialWithin)
+		defer cancel()
+		if err := d.m.joinURL(ctx, url, nil); err != nil {
+			d.m.log.Debug("not joined whoever is at a member's URL", "member", id, "url", url, "error", err)
+		}
 	}
 }
 
@@ -150,10 +164,83 @@ func (m *Membership) urlOf(id identity.ID) (string, error) {
 		return "", ErrNoMember
 	case e.card.Leaving:
 		return "", errors.New("it has left")
-	case e.card.URL == "":
-		return "", errNoURL
 	}
-	return e.card.URL, nil
+	return e.card.URL, nil // perhaps none: a relay may know it
+}
+
+// dialMember opens a session with a member by what its card says of it.
+func (m *Membership) dialMember(ctx context.Context, id identity.ID, url string) error {
+	if url != "" && !strings.HasSuffix(url, "/via/"+string(id)) {
+		return m.dialDirect(ctx, id, url)
+	}
+	relays, named := m.relaysOf(id, url)
+	if len(relays) == 0 {
+		if url == "" {
+			return errNoURL
+		}
+		if named {
+			return errRelayDown // a session with the relay is being opened, or it is gone and the member moves
+		}
+		_, err := m.sessions.Dial(ctx, url, id, nil) // as a newcomer does
+		return err
+	}
+	var errs []error
+	for _, relay := range relays {
+		err := m.through(ctx, relay, id)
+		if err == nil {
+			return nil
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// dialDirect dials a member's own URL. Nobody is called again and again because a card says so: where somebody else
+// answers, or nobody ever did, the next call waits.
+func (m *Membership) dialDirect(ctx context.Context, id identity.ID, url string) error {
+	if wait := m.strangers.Wait(url, id, time.Now()); wait > 0 {
+		return fmt.Errorf("%w for %v", errStranger, wait.Round(time.Second))
+	}
+	_, err := m.sessions.Dial(ctx, url, id, nil)
+	var other *session.IdentityError
+	switch {
+	case err == nil:
+		m.strangers.Met(url, id, time.Now())
+	case errors.As(err, &other):
+		m.strangers.Met(url, other.Got, time.Now())
+	case ctx.Err() == nil && !m.wasMet(id):
+		m.strangers.Failed(url, time.Now())
+	}
+	return err
+}
+
+// wasMet reports whether this node knows a member from more than what is told of it.
+func (m *Membership) wasMet(id identity.ID) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	e := m.roster.entries[id]
+	return e != nil && e.met
+}
+
+// relaysTried is how many members are asked to pass a session on.
+const relaysTried = 3
+
+// relaysOf returns the connected members that may pass a session with a hidden one on, the one that its card
+// names first, and whether the one that it names is a member that this node knows.
+func (m *Membership) relaysOf(id identity.ID, url string) (relays []identity.ID, named bool) {
+	m.mu.Lock()
+	first := m.roster.relayOf(id, url)
+	m.mu.Unlock()
+	for _, p := range m.sessions.Peers() {
+		switch {
+		case p.ID == id || relayed(p) || !m.isMember(p.ID):
+		case p.ID == first:
+			relays = append([]identity.ID{p.ID}, relays...)
+		default:
+			relays = append(relays, p.ID)
+		}
+	}
+	return relays[:min(len(relays), relaysTried)], first != ""
 }
 
 // unreachable records why a member could not be dialled. Words of refusal are told once.
@@ -191,6 +278,10 @@ func explain(err error) string {
 		return "another node answers at its URL"
 	case errors.Is(err, session.ErrSelf):
 		return "its URL leads to this node"
+	case errors.Is(err, errNoURL), errors.Is(err, errRelayDown), errors.Is(err, errStranger):
+		return printable(err.Error(), 200)
+	case errors.Is(err, reach.ErrBlocked):
+		return "its URL leads where no other node may send this one"
 	}
 	return "its URL cannot be dialled"
 }
@@ -198,7 +289,10 @@ func explain(err error) string {
 // onUp and onDown are told by the sessions.
 func (m *Membership) onUp(peer identity.ID) { m.sessionIs(peer, true) }
 
-func (m *Membership) onDown(peer identity.ID) { m.sessionIs(peer, false) }
+func (m *Membership) onDown(peer identity.ID) {
+	m.strangers.Left(peer) // where it answered somebody else may by now
+	m.sessionIs(peer, false)
+}
 
 func (m *Membership) sessionIs(peer identity.ID, up bool) {
 	if up {
@@ -215,6 +309,7 @@ func (m *Membership) sessionIs(peer identity.ID, up bool) {
 		return
 	}
 	e.connected = up
+	e.met = e.met || up
 	e.lostSession = time.Time{}
 	if up {
 		e.reason, e.suspectUntil = "", time.Time{}

@@ -10,6 +10,7 @@ import (
 	"unicode"
 
 	"caucus/cluster/identity"
+	"caucus/cluster/reach"
 	"caucus/cluster/session"
 )
 
@@ -75,7 +76,7 @@ func (m *Membership) tryInvite(ctx context.Context, address string, tokens []ide
 	var errs []error
 	joined := false
 	for _, url := range urls {
-		err := m.joinURL(ctx, url, tokens)
+		err := m.joinURL(reach.WithTrust(ctx, reach.Typed), url, tokens)
 		switch {
 		case err == nil:
 			joined = true // but go on: gossip would bring the others too, only later
@@ -98,6 +99,11 @@ func (m *Membership) joinURL(ctx context.Context, url string, tokens []identity.
 	defer cancel()
 	peer, err := m.sessions.Dial(ctx, url, "", tokens)
 	if err != nil {
+		return err
+	}
+	// The card that the others are about to get had better have this node's URL already.
+	m.locator.pass(time.Now())
+	if err := m.locator.apply(); err != nil {
 		return err
 	}
 	return m.joinGossip(peer.ID)

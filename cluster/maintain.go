@@ -40,7 +40,7 @@ type keeper struct {
 
 func (k *keeper) pass(now time.Time) {
 	m := k.m
-	var dial, nudge, describe []identity.ID
+	var dial, nudge, describe, moved []identity.ID
 	m.mu.Lock()
 	if m.leaving || !m.joining {
 		m.mu.Unlock()
@@ -52,6 +52,12 @@ func (k *keeper) pass(now time.Time) {
 			delete(k.lonely, id)
 			continue
 		}
+		if e.card.URL != e.seenURL {
+			if e.seenURL != "" {
+				moved = append(moved, id)
+			}
+			e.seenURL = e.card.URL
+		}
 		switch {
 		case e.alive && !e.connected:
 			since, known := k.lonely[id]
@@ -62,7 +68,7 @@ func (k *keeper) pass(now time.Time) {
 			// Both ends hear of one another at about the same time. The smaller id dials and the larger waits a
 			// moment, unless nobody can dial it.
 			first := m.self < id || m.url == ""
-			if e.card.URL != "" && (first || now.Sub(since) >= m.timing.yield) {
+			if first || now.Sub(since) >= m.timing.yield {
 				dial = append(dial, id)
 			}
 		case e.connected:
@@ -122,6 +128,11 @@ func (k *keeper) pass(now time.Time) {
 	}
 	m.mu.Unlock()
 
+	for _, id := range moved {
+		// What this node opened to the old URL may hang half open; and what was tried there says nothing of the new one.
+		m.dialer.reset(id)
+		m.sessions.Probe(probeWithin, func(p session.Peer) bool { return p.ID == id && p.Outbound && !relayed(p) })
+	}
 	for _, id := range dial {
 		m.run(func() {
 			ctx, cancel := context.WithTimeout(m.ctx, dialWithin)
@@ -139,6 +150,7 @@ func (k *keeper) pass(now time.Time) {
 	for _, id := range describe {
 		m.run(func() { m.fetchDescription(id) })
 	}
+	m.locator.pass(now)
 	k.reconcile(now)
 }
 
@@ -213,7 +225,7 @@ func (m *Membership) rejoin() {
 		var missing []identity.ID
 		if !m.leaving {
 			for id, e := range m.roster.entries {
-				if id != m.self && !e.alive && !e.card.Leaving && e.card.URL != "" {
+				if id != m.self && !e.alive && !e.card.Leaving {
 					missing = append(missing, id)
 				}
 			}
@@ -235,14 +247,8 @@ func (m *Membership) rejoinMember(id identity.ID) {
 	ctx, cancel := context.WithTimeout(m.ctx, dialWithin)
 	defer cancel()
 	err := m.dialer.attempt(ctx, id, true)
-	switch {
-	case err == nil:
+	if err == nil {
 		err = m.joinGossip(id)
-	case errors.Is(err, session.ErrIdentity):
-		// The member lost its key, say, and lives on at its URL as another, who may not know of this node.
-		if url, e := m.urlOf(id); e == nil {
-			err = m.joinURL(ctx, url, nil)
-		}
 	}
 	if err != nil && !errors.Is(err, ErrStopped) {
 		m.log.Debug("failed member not rejoined", "member", id, "error", err)

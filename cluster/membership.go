@@ -14,6 +14,7 @@ import (
 
 	"caucus/cluster/gossip"
 	"caucus/cluster/identity"
+	"caucus/cluster/reach"
 	"caucus/cluster/session"
 )
 
@@ -35,6 +36,10 @@ type Membership struct {
 	store     *store
 	spreader  *spreader
 	dialer    *dialer
+	locator   *locator
+	relays    *relays
+	outside   *http.Transport // to hidden members, for outsiders' requests
+	strangers *reach.Strangers
 	evidence  *replicator // nil: no evidence is kept
 
 	ctx    context.Context // ends with Shutdown
@@ -44,22 +49,21 @@ type Membership struct {
 	card atomic.Pointer[identity.Card] // this node's present card
 	view atomic.Pointer[View]
 
-	mu               sync.Mutex // guards what follows
-	roster           *roster
-	url              string // of the card
-	observedLoopback bool   // the url was taken from a socket on loopback
-	sequence         uint64 // of the card
-	tokens           []identity.Token
-	changed          chan struct{} // closed when the view is replaced
-	settledAt        time.Time     // when the roster last changed
-	seeds            int           // invites that have not turned out to be this node
-	joining          bool          // Join was called
-	everPeer         bool
-	restored         bool      // the roster came from disk and nobody on it has been reached
-	outranAt         time.Time // when a later card of this node's own key was last answered
-	leaving          bool
-	stopped          bool
-	storageErr       error
+	mu         sync.Mutex // guards what follows
+	roster     *roster
+	url        string // of the card
+	sequence   uint64 // of the card
+	tokens     []identity.Token
+	changed    chan struct{} // closed when the view is replaced
+	settledAt  time.Time     // when the roster last changed
+	seeds      int           // invites that have not turned out to be this node
+	joining    bool          // Join was called
+	everPeer   bool
+	restored   bool      // the roster came from disk and nobody on it has been reached
+	outranAt   time.Time // when a later card of this node's own key was last answered
+	leaving    bool
+	stopped    bool
+	storageErr error
 
 	kickMaintain chan struct{} // each holds one token: there is something to do
 	kickAnnounce chan struct{}
@@ -157,11 +161,23 @@ func (m *Membership) start() (err error) {
 			return err
 		}
 	}
+	m.locator = newLocator(m)
+	undo = append(undo, m.locator.chooser.Close)
+	if m.cfg.URL != "" {
+		if err := m.locator.chooser.Set(reach.FromFlag, m.cfg.URL); err != nil {
+			return fmt.Errorf("cluster: %w", err)
+		}
+		choice, _ := m.locator.chooser.Current()
+		m.locator.turn = choice.Turn // it is on the first card
+	}
+	m.strangers = reach.NewStrangers()
+	m.relays = newRelays(m)
+	m.outside = m.relays.transport()
 	m.sessions, err = session.New(session.Config{
 		Key: m.cfg.Key, Tokens: m.currentTokens,
 		Hello: m.hello, OnHello: m.onHello,
 		Responder: m.cfg.Responder, OnStream: m.onStream, OnUp: m.onUp, OnDown: m.onDown,
-		DialContext:      m.dialContext,
+		DialContext: m.dialContext, Explain: explainPage,
 		HandshakeTimeout: m.timing.handshake, KeepAlive: m.timing.keepAlive,
 		Log: m.cfg.Log,
 	})
@@ -187,6 +203,7 @@ func (m *Membership) start() (err error) {
 	m.run(m.announceLoop)
 	m.run(m.spreader.deliver)
 	m.run(m.maintain)
+	m.run(m.locator.follow)
 	if m.evidence != nil {
 		m.run(m.evidence.work)
 	}
@@ -274,41 +291,12 @@ func (m *Membership) AskAsync(id identity.ID, ask []byte, done session.Asker) (s
 // Sessions returns the peers with a live session, sorted by id.
 func (m *Membership) Sessions() []session.Peer { return m.sessions.Peers() }
 
-// SetURL changes this node's URL and advertises it. Sessions that others opened to the old
-// URL are closed: one that hangs half open there would hide the new one.
+// SetURL changes the URL that a person has given this node, and advertises it.
 func (m *Membership) SetURL(url string) error {
-	if url != "" {
-		normal, err := identity.ParseURL(url)
-		if err != nil {
-			return err
-		}
-		url = normal
+	if err := m.locator.chooser.Set(reach.FromFlag, url); err != nil {
+		return err
 	}
-	m.mu.Lock()
-	if m.stopped || m.leaving {
-		m.mu.Unlock()
-		return ErrStopped
-	}
-	if m.url == url {
-		m.mu.Unlock()
-		return nil
-	}
-	old := m.url
-	m.url = url
-	err := m.signLocked(false)
-	if err != nil {
-		m.url = old
-	} else {
-		m.observedLoopback = false // from now on the URL is the caller's affair
-		m.publishLocked()
-	}
-	m.mu.Unlock()
-	if err != nil {
-		return fmt.Errorf("cluster: %w", err)
-	}
-	m.kick(m.kickAnnounce)
-	m.sessions.CloseInbound("this node's URL changed")
-	return nil
+	return m.locator.apply()
 }
 
 // Forget takes failed members out of the roster, here and at every node that hears of it.
@@ -414,6 +402,8 @@ func (m *Membership) Shutdown() error {
 		m.stopped = true
 		m.mu.Unlock()
 		m.cancel() // dials and waits end first, for they call into what is closed next
+		m.locator.chooser.Close()
+		m.outside.CloseIdleConnections()
 		m.stopErr = errors.Join(m.gossip.Shutdown(), m.sessions.Close())
 		m.wg.Wait()
 		m.kick(m.kickSave) // whatever the others left unsaved

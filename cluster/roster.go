@@ -33,6 +33,8 @@ type entry struct {
 
 	alive        bool      // gossip holds it alive
 	connected    bool      // a session with it is up
+	met          bool      // it was once, or it is known from disk
+	seenURL      string    // the maintenance loop's: the URL of the card when it last looked
 	lostSession  time.Time // when the last session went down while gossip held it alive; zero: not
 	suspectUntil time.Time // a probe of it failed; gossip has decided by then
 

@@ -85,7 +85,7 @@ func (m *Membership) restore(s saved) {
 		if id == m.self {
 			m.sequence = max(m.sequence, c.Sequence)
 		}
-		e := &entry{card: c, state: Failed, since: now}
+		e := &entry{card: c, state: Failed, since: now, met: true}
 		m.roster.entries[id] = e
 		m.roster.count(e, binary.BigEndian.Uint64(v))
 		m.restored = m.restored || id != m.self

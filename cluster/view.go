@@ -80,6 +80,7 @@ func (m *Membership) publishLocked() {
 	m.roster.enrol()
 	m.roster.refresh(now, m.timing.grace)
 	sorted := m.roster.sorted()
+	via, carries := m.roster.relayed()
 	v := &View{
 		Members: make([]Member, 0, len(sorted)+len(m.roster.refused)),
 		Digest:  digest(sorted),
@@ -93,6 +94,7 @@ func (m *Membership) publishLocked() {
 			}
 		}
 		shown := Member{Card: e.card, State: e.state, Since: e.since, RTT: e.rtt, Reason: e.reason, Description: e.description, Self: self}
+		shown.Via, shown.Carries = via[e.card.ID], carries[e.card.ID]
 		switch {
 		case e.enrolled > 0, e.card.Leaving:
 		case e.alive && m.roster.synced:

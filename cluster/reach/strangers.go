@@ -76,6 +76,14 @@ func (s *Strangers) Failed(url string, now time.Time) {
 	s.put(url, acquaintance{at: now, failures: a.failures + 1})
 }
 
+// Left says that a node which may have answered at URLs of others is gone: they may be
+// dialled again, for whoever is there now.
+func (s *Strangers) Left(who identity.ID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	maps.DeleteFunc(s.url, func(_ string, a acquaintance) bool { return a.who == who })
+}
+
 // put stores what is known of a URL; mu is held.
 func (s *Strangers) put(url string, a acquaintance) {
 	if _, known := s.url[url]; !known && len(s.url) >= maxStrangers {
