@@ -1,6 +1,7 @@
 package api
 
 import (
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -18,6 +19,7 @@ import (
 type Config struct {
 	Node   Node
 	Gossip http.Handler // GET /gossip; nil: there is none
+	Relay  Relay        // ANY /via/{id}/predict, /card, /gossip; nil: there are none
 	// Bearer opens the local routes from elsewhere. Empty: a node without a token, whose
 	// routes are open to all who reach it.
 	Bearer string
@@ -130,6 +132,9 @@ func (a *API) routes(cfg Config) {
 	if cfg.Gossip != nil {
 		e.GET(gossipRoute, gin.WrapH(cfg.Gossip))
 	}
+	if cfg.Relay != nil {
+		a.mountVia(cfg.Relay)
+	}
 	e.NoRoute(a.fails(func(c *gin.Context) error {
 		return Problemf(NotFound, "there is nothing at %s; try /predict, /consensus, /members, /card, /healthz", shown(c.Request.URL.Path))
 	}))
@@ -163,9 +168,12 @@ func (a *API) Server() *http.Server {
 		IdleTimeout:       60 * time.Second,
 		// net/http adds 4 KiB to this.
 		MaxHeaderBytes: 12 << 10,
-		ErrorLog:       slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
+		ErrorLog:       a.quietLog(),
 	}
 }
+
+// quietLog is for what anybody on the Internet can cause.
+func (a *API) quietLog() *log.Logger { return slog.NewLogLogger(a.log.Handler(), slog.LevelDebug) }
 
 func isLoopback(hostport string) bool {
 	host, _, err := net.SplitHostPort(hostport)

@@ -58,7 +58,7 @@ func (a *API) finish(c *gin.Context, start time.Time, id string) {
 			a.fail(c, NewProblem(InternalError, "internal error; the node's log has the details under the request id"))
 		}
 	}
-	if route := c.FullPath(); route == gossipRoute || route == eventsRoute {
+	if route := c.FullPath(); route == gossipRoute || route == viaGossipRoute || route == eventsRoute {
 		return
 	}
 	elapsed := time.Since(start)

@@ -97,7 +97,7 @@ func TestEveryRouteIsDocumentedAndEveryDocumentedRouteExists(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := newAPI(t, &fakeNode{}, func(cfg *Config) { cfg.Gossip = http.NotFoundHandler() })
+	a := newAPI(t, &fakeNode{}, func(cfg *Config) { cfg.Gossip, cfg.Relay = http.NotFoundHandler(), &fakeRelay{} })
 	served, documented := map[string]bool{}, map[string]bool{}
 	for _, r := range a.engine.Routes() {
 		served[r.Method+" "+ginParameter.ReplaceAllString(r.Path, "{$1}")] = true

@@ -151,9 +151,10 @@ type Member struct {
 	State      string      `json:"state"` // alive, suspect, failed, left, refused
 	Since      time.Time   `json:"since"`
 	RTT        Millis      `json:"rtt_ms"`
-	Via        string      `json:"via"`
-	Accuracy   *Millionths `json:"accuracy"` // its own word; null if unknown
-	Voter      bool        `json:"voter"`    // counts towards the quorum of this node's rounds
+	Via        string      `json:"via"`               // the id of the member that relays for it
+	Carries    []string    `json:"carries,omitempty"` // the ids of those that it relays for
+	Accuracy   *Millionths `json:"accuracy"`          // its own word; null if unknown
+	Voter      bool        `json:"voter"`             // counts towards the quorum of this node's rounds
 	Connected  bool        `json:"connected"`
 	Reason     string      `json:"reason"` // why it does not vote or was refused
 	Self       bool        `json:"self,omitempty"`
