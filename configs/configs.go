@@ -26,6 +26,7 @@ import (
 type Settings struct {
 	Node        node.Config
 	Log         Logging
+	TunnelURL   string // of a tunnel to this node that was found running, if any
 	TokenSource string // where the token came from, for people; empty if there is none
 }
 
@@ -109,7 +110,7 @@ func Load(in Input) (Settings, error) {
 // it complains of came from.
 func (b *builder) validate() error {
 	cfg := b.Node
-	if cfg.Token == nil && cfg.PublicURL != "" {
+	if cfg.Token == nil && (cfg.PublicURL != "" || cfg.Ngrok) {
 		cfg.Token = &identity.Token{} // EnsureToken will make one
 	}
 	err := cfg.Validate()
@@ -209,6 +210,9 @@ func (b *builder) finish(options []Option) error {
 		b.Node.Name = string(b.Node.Fit.Kind)
 	}
 	b.alignTimes()
+	if b.Node.Ngrok {
+		b.Node.NgrokToken, _ = b.env("NGROK_AUTHTOKEN")
+	}
 	if b.Node.StateDir == "" && !b.memory && has(options, "state-dir") {
 		dir, err := StateDir(b.Node.Name, b.env)
 		if err != nil {
@@ -266,11 +270,11 @@ func (b *builder) findToken() error {
 	return nil
 }
 
-// EnsureToken makes a token for a node that has a public URL and none yet, and
+// EnsureToken makes a token for a node that has or gets a public URL and none yet, and
 // keeps it in the state folder, so that a restart stays in the same cluster. It
 // reports whether it made one. Who says --open wants none.
 func (s *Settings) EnsureToken() (made bool, err error) {
-	if s.Node.Token != nil || s.Node.PublicURL == "" || s.Node.Open {
+	if s.Node.Token != nil || s.Node.PublicURL == "" && !s.Node.Ngrok && s.TunnelURL == "" || s.Node.Open {
 		return false, nil
 	}
 	tok, err := identity.NewToken()

@@ -68,11 +68,13 @@ func Options() []Option {
 		{Name: "name", Value: "NAME", Default: "the kind of model", Usage: "what the others see: a-z, 0-9 and -", set: setName},
 		{Name: "listen", Value: "HOST:PORT", Default: "127.0.0.1:5001", Usage: "where to answer; :5001 is every interface, and needs a token or --open", set: setListen},
 		{Name: "public-url", Value: "URL", Usage: "how others reach this node, such as a tunnel's address; makes a token if there is none", set: setPublicURL},
+		{Name: "ngrok", Switch: true, Usage: "open a tunnel at ngrok and be reached there; needs NGROK_AUTHTOKEN, makes a token if there is none", set: setSwitch(func(b *builder) *bool { return &b.Node.Ngrok })},
 		{Name: "join", Value: "ADDR", List: true, Usage: "a node of the cluster: host:port, URL, \"URL#TOKEN\" or dns+host:port; repeatable", set: setJoin},
 		{Name: "join-required", Switch: true, Usage: "give up (exit 4) if nobody could be joined within 30 s, instead of trying for ever", set: setSwitch(func(b *builder) *bool { return &b.Node.JoinRequired })},
 		{Name: "new-cluster", Switch: true, Usage: "forget the members of earlier runs and begin a cluster of one's own", set: setSwitch(func(b *builder) *bool { return &b.Node.NewCluster })},
 		{Name: "token-file", Value: "FILE", Usage: "file with the cluster's token (or set CAUCUS_TOKEN)", set: func(*builder, value) error { return nil }},
 		{Name: "open", Switch: true, Usage: "listen beyond this machine without a token: anybody who reaches the port can join", set: setSwitch(func(b *builder) *bool { return &b.Node.Open })},
+		{Name: "allow-private", Switch: true, Usage: "call private addresses that other nodes tell, also of networks that this machine is not on (a VPN, a routed office)", set: setSwitch(func(b *builder) *bool { return &b.Node.AllowPrivate })},
 		{Name: "profile", Value: "lan|tunnel", Default: "tunnel if a URL is public, else lan", Usage: "pace of the gossip", Choices: []string{"lan", "tunnel"}, set: setProfile},
 
 		{Name: "quorum", Value: "N", Default: "more than half", Usage: "votes that an answer needs, if more than the strict majority", set: setQuorum},

@@ -15,6 +15,7 @@ import (
 	"caucus/cluster"
 	"caucus/cluster/evidence"
 	"caucus/cluster/identity"
+	"caucus/cluster/reach"
 	"caucus/ml"
 )
 
@@ -29,6 +30,10 @@ type Config struct {
 	Label        string            // label column; empty: the last
 	Holdout      float64           // share of rows held out for the accuracy shown, default 0.3; 0: train on all, cross-validate
 	PublicURL    string            // how others reach this node, if known
+	WatchAgent   bool              // look for an ngrok agent on this machine whose tunnel leads here
+	Ngrok        bool              // open a tunnel at ngrok
+	NgrokToken   string            // the authtoken of the ngrok account, for Ngrok
+	AllowPrivate bool              // call private addresses that other nodes tell, of whatever network
 	Join         []identity.Invite // where to find others
 	JoinRequired bool              // fail with ErrCouldNotJoin if nobody was reached in 30 s
 	NewCluster   bool              // begin a roster of its own
@@ -135,7 +140,7 @@ func (c *Config) invitedBy() *identity.Token {
 
 // chooseProfile is tunnel when votes and gossip go through the Internet.
 func (c *Config) chooseProfile() cluster.Profile {
-	if c.PublicURL != "" {
+	if c.PublicURL != "" || c.Ngrok {
 		return cluster.Tunnel
 	}
 	for _, i := range c.Join {
@@ -151,7 +156,7 @@ func (c *Config) Validate() error {
 	full := *c
 	full.setDefaults()
 	checks := []func() error{
-		full.validateName, full.validateListen, full.validateModel, full.validateURL, full.validateTimes,
+		full.validateName, full.validateListen, full.validateModel, full.validateURL, full.validateTunnel, full.validateTimes,
 	}
 	for _, check := range checks {
 		if err := check(); err != nil {
@@ -227,6 +232,17 @@ func (c *Config) validateURL() error {
 		return fmt.Errorf("public URL is %q; give scheme and host alone, such as https://ab12.ngrok-free.app", c.PublicURL)
 	}
 	return nil
+}
+
+func (c *Config) validateTunnel() error {
+	switch {
+	case !c.Ngrok:
+		return nil
+	case c.PublicURL != "":
+		return fmt.Errorf("ngrok is asked for a tunnel, and the public URL %q is another; give one of the two", c.PublicURL)
+	}
+	_, err := reach.NewNgrok(c.NgrokToken, nil)
+	return err
 }
 
 func (c *Config) validateTimes() error {

@@ -64,6 +64,9 @@ func (n *Node) member(m *cluster.Member) api.Member {
 		State: m.State.String(), Since: m.Since.UTC(), RTT: millis(m.RTT), Via: string(m.Via), Reason: clean(m.Reason),
 		Voter: votes(m, n.local.digest), Self: m.Self,
 	}
+	for _, id := range m.Carries {
+		line.Carries = append(line.Carries, string(id))
+	}
 	var d description
 	described := len(m.Description) > 0 && json.Unmarshal(m.Description, &d) == nil
 	if described {

@@ -28,6 +28,7 @@ import (
 	"caucus/cluster"
 	"caucus/cluster/evidence"
 	"caucus/cluster/identity"
+	"caucus/cluster/reach"
 	"caucus/ml"
 	"caucus/node/api"
 )
@@ -47,6 +48,7 @@ type Node struct {
 	feedback   *feedback
 	policy     evidence.Policy // whose labels count
 	api        *api.API
+	tunnel     *reach.Tunnel // nil: none is asked for
 	server     *http.Server
 
 	ready    chan struct{} // closed once this node answers /consensus
@@ -94,6 +96,9 @@ func New(ctx context.Context, cfg Config) (n *Node, err error) {
 		return n, err
 	}
 	n.onClose("the cluster", n.cluster.Shutdown)
+	if err = n.openTunnel(); err != nil {
+		return n, err
+	}
 
 	n.info = &api.Info{
 		ID: string(n.id), Name: cfg.Name, Model: string(n.local.model.Kind()), Version: cfg.Version,
@@ -170,7 +175,8 @@ func (n *Node) join(key *identity.Key) error {
 	}
 	n.cluster, err = cluster.New(cluster.Config{
 		Key: key, Name: n.cfg.Name, Model: string(n.local.model.Kind()), Fingerprint: n.local.model.Fingerprint(),
-		Task: n.local.digest, Description: about, URL: n.cfg.PublicURL, ListenPort: n.port(), Tokens: tokens,
+		Task: n.local.digest, Description: about, URL: n.cfg.PublicURL, ListenPort: n.port(), ListenLocal: n.listensLocally(),
+		AllowPrivate: n.cfg.AllowPrivate, Tokens: tokens,
 		StateDir: n.cfg.StateDir, NewCluster: n.cfg.NewCluster, Profile: n.cfg.Profile,
 		Responder: &responder{local: n.local, key: key, log: n.log.With("component", "responder")},
 		Classes:   classes, FeedbackFrom: n.policy,
@@ -194,7 +200,7 @@ func (n *Node) newEngine() *engine {
 }
 
 func (n *Node) apiConfig() api.Config {
-	cfg := api.Config{Node: n, Gossip: n.cluster.Handler(), Registry: n.engine.metrics.registry, Log: n.log.With("component", "http")}
+	cfg := api.Config{Node: n, Gossip: n.cluster.Handler(), Relay: n.cluster, Registry: n.engine.metrics.registry, Log: n.log.With("component", "http")}
 	if n.cfg.Token != nil {
 		cfg.Bearer = n.cfg.Token.Bearer()
 	}
@@ -208,6 +214,12 @@ func (n *Node) port() int {
 	_, port, _ := net.SplitHostPort(n.listener.Addr().String())
 	p, _ := strconv.Atoi(port)
 	return p
+}
+
+// listensLocally reports whether only this machine reaches the listener.
+func (n *Node) listensLocally() bool {
+	host, _, _ := net.SplitHostPort(n.listener.Addr().String())
+	return loopback(host)
 }
 
 // Addr returns the bound host:port.

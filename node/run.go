@@ -37,10 +37,12 @@ func (n *Node) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var wg sync.WaitGroup
-	served := make(chan error, 1)
 	// HTTP first: who is joined may dial back at once.
-	wg.Go(func() { served <- n.server.Serve(n.listener) })
-	err := n.cluster.Join(ctx, n.cfg.Join)
+	front, err := n.serve(ctx)
+	if err != nil {
+		return errors.Join(err, n.drain())
+	}
+	err = n.cluster.Join(ctx, n.cfg.Join)
 	failed := make(chan error, 1)
 	if err == nil {
 		n.log.Info("serving", "address", n.Addr(), "id", string(n.id), "profile", string(n.cfg.Profile))
@@ -54,13 +56,13 @@ func (n *Node) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 		case err = <-failed:
-		case err = <-served:
-			err = fmt.Errorf("node: serving ended: %w", err)
+		case err = <-front.failed:
 		}
 	}
 	cancel()
-	err = errors.Join(err, n.shutdown())
+	err = errors.Join(err, n.shutdown(front))
 	wg.Wait()
+	front.wg.Wait()
 	return err
 }
 
@@ -92,7 +94,7 @@ func scaled(d time.Duration, factor float64) time.Duration {
 }
 
 // shutdown ends the node. Each step has its reason to come where it comes.
-func (n *Node) shutdown() error {
+func (n *Node) shutdown(front *front) error {
 	start := time.Now()
 	// New rounds go elsewhere from now on, and clients learn that this connection ends.
 	n.api.Close()
@@ -110,7 +112,8 @@ func (n *Node) shutdown() error {
 	if err := n.server.Shutdown(ctx); err != nil && !errors.Is(err, http.ErrServerClosed) {
 		n.log.Warn("requests that were still under way are cut off", "error", err)
 	}
-	err := n.drain() // the sessions, the state folder
+	_ = front.relayed.Close() // what a relay brings is answered, or its outsiders ask again elsewhere
+	err := n.drain()          // the sessions, the state folder
 	n.log.Info("stopped", "after", time.Since(start).Round(time.Millisecond))
 	return err
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"caucus/cluster"
 	"caucus/configs"
 	"caucus/node"
 	"caucus/node/api"
@@ -44,8 +45,13 @@ variable, the variable before the file.`,
 
 // serve runs one node until ctx ends.
 func (a *app) serve(ctx context.Context, s configs.Settings) error {
+	findTunnel(ctx, &s)
 	if _, err := s.EnsureToken(); err != nil {
 		return err
+	}
+	s.Node.WatchAgent = true
+	if s.TunnelURL != "" && s.Node.Profile == "" {
+		s.Node.Profile = cluster.Tunnel
 	}
 	s.Node.Log = s.Log.Logger(a.err, a.errTTY)
 	s.Node.Version = thisBuild().Version
@@ -72,14 +78,14 @@ func (a *app) serve(ctx context.Context, s configs.Settings) error {
 
 // introduce says what runs where, and how others come in.
 func (a *app) introduce(ctx context.Context, n *node.Node, s configs.Settings) {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second+urlWithin)
 	defer cancel()
 	c, err := api.NewClient("http://"+dialable(n.Addr()), "")
 	if err != nil {
 		return
 	}
 	defer c.Close()
-	card, err := c.Card(ctx)
+	card, err := cardWithURL(ctx, c, s)
 	if err != nil {
 		return // Run has failed or is ending, and says why itself
 	}
@@ -101,10 +107,11 @@ func (a *app) introduce(ctx context.Context, n *node.Node, s configs.Settings) {
 	if s.Node.Token != nil {
 		line("token", "from "+s.TokenSource)
 	}
-	if s.Node.PublicURL != "" && s.Node.Token == nil {
+	public := s.Node.PublicURL != "" || s.Node.Ngrok || s.TunnelURL != ""
+	if public && s.Node.Token == nil {
 		fmt.Fprintf(w, "  %s whoever has the URL can join and ask; for friends alone set CAUCUS_TOKEN or leave out --open\n", st.yellow("open:"))
 	}
-	if s.Node.PublicURL != "" || s.Node.Token != nil {
+	if public || s.Node.Token != nil {
 		address := outsideURL(card.URL, n.Addr())
 		if isLoopback(address) && len(s.Node.Join) > 0 {
 			address = s.Node.Join[0].Address // nobody reaches this node, but all reach the one that it joins
