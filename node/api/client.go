@@ -137,6 +137,30 @@ func (c *Client) ForgetFailed(ctx context.Context) (*ForgetReply, error) {
 	return ask[ForgetReply](ctx, c, http.MethodPost, "/members/forget", nil, map[string]any{"failed": true})
 }
 
+// Feedback says what rows really are, at most 1,000 at once.
+func (c *Client) Feedback(ctx context.Context, rows [][]float64, labels []string) (*FeedbackReply, error) {
+	return ask[FeedbackReply](ctx, c, http.MethodPost, "/feedback", nil, map[string]any{"instances": rows, "labels": labels})
+}
+
+// FeedbackRound says what the row of a round that this node was asked for really is.
+func (c *Client) FeedbackRound(ctx context.Context, round, label string) (*FeedbackReply, error) {
+	return ask[FeedbackReply](ctx, c, http.MethodPost, "/feedback", nil, map[string]any{"round": round, "label": label})
+}
+
+// Weights tells what the labels so far say of the members.
+func (c *Client) Weights(ctx context.Context) (*WeightsReply, error) {
+	return ask[WeightsReply](ctx, c, http.MethodGet, "/weights", nil, nil)
+}
+
+// Review lists the node's recent rounds that most need a label; limit 0 means all that are kept.
+func (c *Client) Review(ctx context.Context, limit int) (*ReviewReply, error) {
+	q := url.Values{}
+	if limit > 0 {
+		q.Set("limit", strconv.Itoa(limit))
+	}
+	return ask[ReviewReply](ctx, c, http.MethodGet, "/review", q, nil)
+}
+
 // Raw sends a request and returns the body of a success as it came, for --json.
 func (c *Client) Raw(ctx context.Context, method, path string, query url.Values, body any) ([]byte, error) {
 	return c.do(ctx, method, path, query, body)
