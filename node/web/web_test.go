@@ -159,12 +159,20 @@ func TestContrastIsEnoughInBothThemes(t *testing.T) {
 		least       float64
 	}
 	pairs := []pair{
-		{"text", "page", 7}, {"text", "card", 7},
-		{"muted", "page", 4.5}, {"muted", "card", 4.5},
-		{"accent", "card", 4.5}, {"accent", "page", 4.5}, {"on-accent", "accent", 4.5},
-		{"on-good", "good", 4.5}, {"on-warn", "warn", 4.5}, {"on-bad", "bad", 4.5},
-		{"on-bad", "card", 4.5}, {"on-warn", "card", 4.5},
-		{"edge", "card", 3}, {"edge", "page", 3}, // outlines of controls
+		{"text", "page", 7},
+		{"text", "card", 7},
+		{"muted", "page", 4.5},
+		{"muted", "card", 4.5},
+		{"accent", "card", 4.5},
+		{"accent", "page", 4.5},
+		{"on-accent", "accent", 4.5},
+		{"on-good", "good", 4.5},
+		{"on-warn", "warn", 4.5},
+		{"on-bad", "bad", 4.5},
+		{"on-bad", "card", 4.5},
+		{"on-warn", "card", 4.5},
+		{"edge", "card", 3},
+		{"edge", "page", 3}, // outlines of controls
 	}
 	for k := range 10 { // marks of classes, and the icon on them
 		c := fmt.Sprintf("class-%d", k)
