@@ -36,14 +36,17 @@ type player struct {
 }
 
 // serve starts a node at a site, as a person there would.
-func (s *site) serve(args ...string) *player {
+func (s *site) serve(args ...string) *player { return s.serveWith(nil, args...) }
+
+// serveWith is serve with more in the environment.
+func (s *site) serveWith(env []string, args ...string) *player {
 	s.w.t.Helper()
 	binary, err := build()
 	if err != nil {
 		s.w.t.Fatal(err)
 	}
 	args = append([]string{binary, "serve", "--name", s.name, "--profile", "tunnel"}, args...)
-	return &player{site: s, started: time.Now(), process: s.w.start(s.name, "node "+s.name, nil, args...)}
+	return &player{site: s, started: time.Now(), process: s.w.start(s.name, "node "+s.name, env, args...)}
 }
 
 // untilSaid waits until the node has printed what matches, and returns the match.

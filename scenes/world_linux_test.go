@@ -84,6 +84,12 @@ func (w *world) place(name string) (address string) {
 	return address
 }
 
+// lan lets everybody reach everybody, as on one network: inet forwards, and answers for all.
+func (w *world) lan() {
+	w.t.Helper()
+	w.in(internet, "sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward; for f in /proc/sys/net/ipv4/conf/to-*/proxy_arp; do echo 1 > $f; done")
+}
+
 // publish gives the Internet one more address.
 func (w *world) publish(address string) {
 	w.t.Helper()

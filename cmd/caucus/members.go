@@ -43,9 +43,16 @@ the reason. The node that was asked is marked with *.`,
 
 func (a *app) showMembers(r *api.MembersReply) {
 	s := a.outStyle
-	names := map[string]int{}
+	names, byID := map[string]int{}, map[string]string{}
 	for _, m := range r.Members {
 		names[m.Name]++
+		byID[m.ID] = oneLine(m.Name)
+	}
+	called := func(id string) string {
+		if name := byID[id]; name != "" && names[name] == 1 {
+			return name
+		}
+		return shortID(id)
 	}
 	t := &table{head: []string{"", "NAME", "MODEL", "STATE", "SINCE", "RTT", "ACCURACY", "URL", "NOTE"}}
 	voters := 0
@@ -75,7 +82,14 @@ func (a *app) showMembers(r *api.MembersReply) {
 		}
 		note := oneLine(m.Reason)
 		if m.Via != "" {
-			note = join(note, "via "+shortID(m.Via))
+			note = join(note, "reached through "+called(m.Via))
+		}
+		if len(m.Carries) > 0 {
+			carried := make([]string, len(m.Carries))
+			for i, id := range m.Carries {
+				carried[i] = called(id)
+			}
+			note = join(note, "relays for "+list(carried, "and"))
 		}
 		t.add(text(mark), text(name), text(oneLine(m.Model)), painted(m.State, s.state(m.State)), number(since),
 			number(rtt), number(accuracy), text(oneLine(m.URL)), painted(note, s.dim))
