@@ -103,10 +103,13 @@ func (m *Manager) accepted(ctx context.Context, conn net.Conn, remote string) er
 	if err != nil {
 		_ = conn.Close()
 		level := slog.LevelInfo // anybody can cause these
-		if inWords(err) {
+		switch {
+		case errors.Is(err, ErrSelf): // a list of seeds may name this node too
+			level = slog.LevelDebug
+		case inWords(err):
 			level = slog.LevelWarn
 		}
-		m.cfg.Log.Log(ctx, level, "a session was not accepted", "remote", remote, "error", err)
+		m.refused.log(ctx, m.cfg.Log, level, "a session was not accepted", remote, err)
 	}
 	return err
 }

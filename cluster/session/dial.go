@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"log/slog"
 	"net"
 	"net/http"
 	"time"
@@ -83,7 +84,7 @@ func (m *Manager) dialled(ctx context.Context, conn net.Conn, base string, want 
 	if err != nil {
 		_ = conn.Close()
 		if inWords(err) { // both ends log a refusal; all else is the caller's to log
-			m.cfg.Log.Warn("a session was refused", "remote", conn.RemoteAddr().String(), "error", err)
+			m.refused.log(ctx, m.cfg.Log, slog.LevelWarn, "a session was refused", conn.RemoteAddr().String(), err)
 		}
 		return Peer{}, m.closedOr(err)
 	}

@@ -25,6 +25,7 @@ type Manager struct {
 	cancel  context.CancelFunc
 	wg      sync.WaitGroup // all goroutines, and calls of Dial and ServeHTTP
 	workers workers
+	refused refusals
 	calls   sync.Pool // *call
 
 	unproven atomic.Int32                          // sockets accepted and not through their handshake
@@ -59,7 +60,11 @@ func New(cfg Config) (*Manager, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Manager{cfg: cfg, id: cfg.Key.ID(), tls: config, links: map[identity.ID][]*link{}}
+	refused, err := newRefusals()
+	if err != nil {
+		return nil, err
+	}
+	m := &Manager{cfg: cfg, id: cfg.Key.ID(), tls: config, refused: refused, links: map[identity.ID][]*link{}}
 	m.cfg.Log = cfg.Log.With("component", "session")
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	m.workers.slots = make(chan struct{}, maxWorkers)
