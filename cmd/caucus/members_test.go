@@ -17,9 +17,9 @@ func TestMembersSaysWhoRelaysForWhom(t *testing.T) {
 		{ID: "cccccccccccccccccccccccccccccccc", Name: "bo", State: "suspect", Reason: "no session", Via: "dddddddddddddddddddddddddddddddd"},
 	}})
 	for _, want := range []string{
-		`(?m)^ +ana .*relays for bbbb\w* and cccc\w*$`, // two are called bo
-		`(?m)^ +bo \(bbbb\w*\) .*reached through ana$`,
-		`(?m)^ +bo \(cccc\w*\) .*no session; reached through dddd\w*$`,
+		`(?m)^ *ana .*relays for bbbb\w* and cccc\w*$`, // two are called bo
+		`(?m)^ *bo \(bbbb\w*\) .*reached through ana$`,
+		`(?m)^ *bo \(cccc\w*\) .*no session; reached through dddd\w*$`,
 	} {
 		if !regexp.MustCompile(want).MatchString(out.String()) {
 			t.Errorf("no line like %q in\n%s", want, out.String())
