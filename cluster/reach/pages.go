@@ -42,7 +42,7 @@ func SkipWarning(h http.Header) {
 // troubles are the codes that a team meets, by provider. Sources are in the package comment.
 var troubles = map[string]Trouble{
 	"ERR_NGROK_3200": {Kind: TunnelOffline, Say: "the ngrok tunnel is offline; its owner must start ngrok again, and the URL may be another one then"},
-	"ERR_NGROK_8012": {Kind: AppDown, Say: "the ngrok tunnel stands but nothing listens behind it; its owner must start the node on the port that ngrok forwards to"},
+	"ERR_NGROK_8012": {Kind: AppDown, Say: "the ngrok tunnel stands but nothing listens behind it; its owner must start it on the port that ngrok forwards to"},
 	"ERR_NGROK_3004": {Kind: AppDown, Say: "what listens behind the ngrok tunnel does not speak HTTP; its owner must check which port ngrok forwards to"},
 	"ERR_NGROK_724":  {Kind: AppDown, Say: "the ngrok endpoint has nothing behind it now; its owner must start ngrok again"},
 	"ERR_NGROK_734":  {Kind: OverRate, Say: "the ngrok tunnel has more requests a minute than its plan allows; wait a minute"},

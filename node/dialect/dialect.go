@@ -161,7 +161,7 @@ func (c *Client) ask(ctx context.Context, t Target, row []float64) Reply {
 // read classifies a whole answer.
 func (c *Client) read(task ml.Task, resp *http.Response, body []byte) Reply {
 	r := Reply{Status: resp.StatusCode}
-	if o, why, ok := tunnelTrouble(resp.Header, body); ok {
+	if o, why, ok := tunnelTrouble(resp.StatusCode, resp.Header, body); ok {
 		r.Outcome, r.Reason = o, why
 		return r
 	}

@@ -125,7 +125,7 @@ func TestWhatServersAnswer(t *testing.T) {
 
 		{name: "an ngrok tunnel that is offline", status: 404, header: [2]string{"Ngrok-Error-Code", "ERR_NGROK_3200"}, outcome: consensus.ConnectError, reason: "offline"},
 		{name: "an ngrok page without the header", status: 404, body: fmt.Sprintf(page, "ngrok", "ERR_NGROK_3200"), outcome: consensus.ConnectError, reason: "ERR_NGROK_3200"},
-		{name: "ngrok's agent without its app", status: 502, body: fmt.Sprintf(page, "", "ERR_NGROK_8012"), outcome: consensus.ConnectError, reason: "app behind it"},
+		{name: "ngrok's agent without its app", status: 502, body: fmt.Sprintf(page, "", "ERR_NGROK_8012"), outcome: consensus.ConnectError, reason: "nothing listens behind it"},
 		{name: "ngrok over its rate", status: 429, body: fmt.Sprintf(page, "", "ERR_NGROK_734"), outcome: consensus.Shed, reason: "wait a minute"},
 		{name: "ngrok's warning page", body: fmt.Sprintf(page, "", "ERR_NGROK_6024"), outcome: consensus.BadJSON, reason: "warning page"},
 		{name: "an ngrok code that we do not know", status: 400, header: [2]string{"Ngrok-Error-Code", "ERR_NGROK_9999"}, outcome: consensus.HTTPError, reason: "ERR_NGROK_9999"},

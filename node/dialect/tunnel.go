@@ -4,45 +4,30 @@ import (
 	"bytes"
 	"fmt"
 	"net/http"
-	"regexp"
 
+	"caucus/cluster/reach"
 	"caucus/node/consensus"
 )
 
-// ngrokCode is how ngrok names its errors, in a header and on its pages
-// (https://ngrok.com/docs/errors).
-var ngrokCode = regexp.MustCompile(`ERR_NGROK_[0-9]{1,6}`)
-
-type trouble struct {
-	outcome consensus.Outcome
-	reason  string
-}
-
-// ngrokTroubles says in words what the codes mean that a student meets.
-var ngrokTroubles = map[string]trouble{
-	"ERR_NGROK_3200": {consensus.ConnectError, "its ngrok tunnel is offline; its owner must start ngrok again and tell you the new URL"},
-	"ERR_NGROK_8012": {consensus.ConnectError, "its ngrok tunnel is up but the app behind it is not running; its owner must start the app on the port that ngrok forwards to"},
-	"ERR_NGROK_3004": {consensus.ConnectError, "the app behind its ngrok tunnel does not answer in HTTP; its owner must check which port ngrok forwards to"},
-	"ERR_NGROK_734":  {consensus.Shed, "its ngrok tunnel has more requests a minute than its plan allows; wait a minute"},
-	"ERR_NGROK_727":  {consensus.Shed, "its ngrok account has used up this month's requests; its owner needs another plan or tunnel"},
-	"ERR_NGROK_725":  {consensus.Shed, "its ngrok account has used up this month's traffic; its owner needs another plan or tunnel"},
-	"ERR_NGROK_6024": {consensus.BadJSON, "its ngrok tunnel shows a warning page for browsers instead of the model's answer; open the URL once in a browser, or use a tunnel without that page"},
-}
-
-// tunnelTrouble reports whether the answer is a tunnel's own rather than the model's.
-func tunnelTrouble(h http.Header, body []byte) (consensus.Outcome, string, bool) {
-	code := ngrokCode.FindString(h.Get("Ngrok-Error-Code"))
-	// A model may mention a code in its JSON; only a page is the tunnel's word.
-	if code == "" && looksLikeHTML(body) {
-		code = string(ngrokCode.Find(body))
-	}
-	if code == "" {
+// tunnelTrouble reports whether the answer is a tunnel's own rather than the model's. The words
+// are those for sessions, so that a person reads the same of the same tunnel everywhere.
+func tunnelTrouble(status int, h http.Header, body []byte) (consensus.Outcome, string, bool) {
+	t, ok := reach.ExplainPage(status, h, body)
+	if !ok {
 		return 0, "", false
 	}
-	if t, ok := ngrokTroubles[code]; ok {
-		return t.outcome, fmt.Sprintf("%s (%s)", t.reason, code), true
+	switch t.Kind {
+	case reach.TunnelOffline, reach.AppDown:
+		return consensus.ConnectError, t.Say, true
+	case reach.OverRate, reach.OverQuota:
+		return consensus.Shed, t.Say, true
+	case reach.BrowserWarning:
+		return consensus.BadJSON, t.Say, true
 	}
-	return consensus.HTTPError, fmt.Sprintf("its ngrok tunnel reports %s; see https://ngrok.com/docs/errors", code), true
+	if t.Code == "" {
+		return 0, "", false // some page: htmlReason says more of it
+	}
+	return consensus.HTTPError, t.Say, true
 }
 
 // looksLikeHTML reports whether body is a page: the first thing in it is a tag.
