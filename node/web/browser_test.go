@@ -203,7 +203,7 @@ func TestInABrowserTheClusterIsAskedAndWatched(t *testing.T) {
 	b.clean(host)
 }
 
-func TestInABrowserTheNodeMayGoAndComeBackUnmourned(t *testing.T) {
+func TestInABrowserAPageSaysThatItsNodeIsGoneAndFindsItAgain(t *testing.T) {
 	chromium(t)
 	member := nodetest.StartOne(t, 0, unhurried)
 	b := open(t, member.URL+"/", 390)
@@ -219,6 +219,11 @@ func TestInABrowserTheNodeMayGoAndComeBackUnmourned(t *testing.T) {
 	b.wait(`!document.getElementById("trouble").hidden && document.getElementById("live").textContent === "not connected"`)
 	b.do(chromedp.Click(chromedp.CSS("#submit")))
 	b.wait(`document.getElementById("trust")?.innerText.includes("There is no answer")`)
+
+	nodetest.StartOne(t, 0, unhurried, func(_ int, cfg *node.Config) { cfg.Listen = member.Addr() })
+	b.wait(`document.getElementById("trouble").hidden && document.getElementById("live").textContent === "live"`)
+	b.do(chromedp.Click(chromedp.CSS("#submit")))
+	b.wait(`document.getElementById("trust")?.innerText.includes("one model's opinion")`)
 }
 
 func TestInABrowserEveryControlHasANameAndIsReachedByKeyboard(t *testing.T) {

@@ -68,7 +68,10 @@ async function start() {
     round: (r) => rounds.merge([r]),
     open: async () => {
       try {
-        rounds.merge((await api.rounds(60)).rounds);
+        const [now, recent] = await Promise.all([api.card(), api.rounds(60)]);
+        // Another program, or one with another task, has taken the node's place.
+        if (now.version !== card.version || now.task.digest !== task.digest) location.reload();
+        rounds.merge(recent.rounds);
         trouble("");
       } catch { /* the connection is lost again, and says so itself */ }
     },
