@@ -83,6 +83,7 @@ func Options() []Option {
 		{Name: "linger", Value: "DURATION", Default: "50ms", Usage: "how long to wait for the others once the answer is certain", set: setLinger},
 		{Name: "forget-after", Value: "DURATION", Default: "15m", Usage: "when a member that failed stops counting", set: setDuration(func(b *builder) *time.Duration { return &b.Node.ForgetAfter })},
 
+		{Name: "feedback-from", Value: "WHOM", Default: "members", Usage: "whose labels count: members, self, or node ids with commas between", set: setFeedbackFrom},
 		{Name: "state-dir", Value: "DIR", Default: "by name, in the user's state folder", Usage: "where key and members are kept; none: nothing is, and each start is a new node", set: setStateDir},
 		{Name: "log-format", Value: "text|json", Default: "text", Usage: "how the log is written", Choices: []string{"text", "json"}, set: setLogFormat},
 		{Name: "log-level", Value: "LEVEL", Default: "info", Usage: "debug, info, warn or error", Choices: []string{"debug", "info", "warn", "error"}, set: setLogLevel},
@@ -294,6 +295,12 @@ func setQuorum(b *builder, v value) error {
 		return fmt.Errorf("%q is not a number of votes; write a whole number from 1 to 256", v.one())
 	}
 	b.Node.Quorum = n
+	return nil
+}
+
+// setFeedbackFrom leaves it to the node to judge the ids.
+func setFeedbackFrom(b *builder, v value) error {
+	b.Node.FeedbackFrom = strings.ReplaceAll(v.one(), " ", "")
 	return nil
 }
 

@@ -30,7 +30,7 @@ shows every one. Give the features in order, or by name in any order.`,
 	}
 	r := a.addReader(cmd)
 	f := cmd.Flags()
-	f.StringVar(&o.Method, "method", "", "count votes by this `RULE`: majority, soft or auto (default auto)")
+	f.StringVar(&o.Method, "method", "", "count votes by this `RULE`: auto, majority, weighted or soft (default auto)")
 	f.IntVar(&o.Quorum, "quorum", 0, "answer only with at least `N` votes, if that is more than half")
 	f.DurationVar(&o.Timeout, "timeout", 0, "wait at most this `DURATION` for the votes, such as 500ms")
 	f.StringSliceVar(&o.Models, "models", nil, "ask only these `KINDS` of model, such as knn,svm")

@@ -31,7 +31,7 @@ are taken for which.`,
 	f := cmd.Flags()
 	f.StringVar(&data, "data", "", "the labelled rows, a `FILE.csv` (or .csv.gz) with a header line")
 	f.StringVar(&label, "label", "", "the `COLUMN` with the labels (default: the last)")
-	f.StringVar(&method, "method", "", "count votes by this `RULE`: majority, soft or auto (default auto)")
+	f.StringVar(&method, "method", "", "count votes by this `RULE`: auto, majority, weighted, soft or em (default auto)")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if data == "" {
 			return usage("caucus evaluate --data test.csv", "evaluate needs the labelled rows")

@@ -69,6 +69,12 @@ func tellApart(votes []api.Vote) []string {
 func showConsensus(w io.Writer, r *api.ConsensusReply, indent string, s style) {
 	fmt.Fprintf(w, "%s%s   %s\n", indent, s.bold(oneLine(r.Label)), oneLine(r.Summary))
 	var notes []string
+	switch {
+	case r.Follows != "":
+		fmt.Fprintf(w, "%s%s\n", indent, s.dim("the vote of "+voterName(r.Votes, r.Follows)+" decides: "+oneLine(r.Reason)))
+	case r.Rule == "weighted" || r.Rule == "soft":
+		fmt.Fprintf(w, "%s%s\n", indent, s.dim("counted by "+r.Rule+" votes: "+oneLine(r.Reason)))
+	}
 	if r.Tie {
 		notes = append(notes, "it is a tie, decided by "+r.TieBreak)
 	}
@@ -83,4 +89,14 @@ func showConsensus(w io.Writer, r *api.ConsensusReply, indent string, s style) {
 	}
 	fmt.Fprintln(w)
 	votesTable(r.Votes, r.Label, indent+"  ", s).write(w, s)
+}
+
+// voterName is what the member of an id is called.
+func voterName(votes []api.Vote, id string) string {
+	for _, v := range votes {
+		if v.Node == id {
+			return oneLine(v.Name)
+		}
+	}
+	return shortID(id)
 }

@@ -147,6 +147,11 @@ func (c *Client) FeedbackRound(ctx context.Context, round, label string) (*Feedb
 	return ask[FeedbackReply](ctx, c, http.MethodPost, "/feedback", nil, map[string]any{"round": round, "label": label})
 }
 
+// FeedbackOne sends one label: {"round":..,"label":..} or {"features":..,"label":..}.
+func (c *Client) FeedbackOne(ctx context.Context, body map[string]any) (*FeedbackReply, error) {
+	return ask[FeedbackReply](ctx, c, http.MethodPost, "/feedback", nil, body)
+}
+
 // Weights tells what the labels so far say of the members.
 func (c *Client) Weights(ctx context.Context) (*WeightsReply, error) {
 	return ask[WeightsReply](ctx, c, http.MethodGet, "/weights", nil, nil)
