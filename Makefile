@@ -30,7 +30,7 @@ format: ## list files that gofumpt would change
 
 vet: ## run go vet
 	$(GO) vet ./...
-	$(GO) vet -tags compose,bench . ./bench
+	$(GO) vet -tags compose,bench . ./bench ./cluster
 
 staticcheck: ## run staticcheck
 	$(STATICCHECK) ./...

@@ -11,6 +11,8 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"os"
+	"os/exec"
+	"regexp"
 	"runtime"
 	"slices"
 	"strconv"
@@ -70,6 +72,8 @@ func TestSpeed(t *testing.T) {
 	t.Run("large data", func(t *testing.T) { largeData(t, &f) })
 	t.Run("node", func(t *testing.T) { oneNode(t, &f) })
 	t.Run("consensus", func(t *testing.T) { consensusAgainstFront(t, &f) })
+	t.Run("predict", func(t *testing.T) { predictAgainstEmptyHandler(t, &f) })
+	t.Run("at rest", func(t *testing.T) { atRest(t, &f) })
 	fmt.Printf("\n| %-58s | %-34s | %-14s | %-7s |\n|-|-|-|-|\n%s\n", "what", "figure", "target", "", strings.Join(f.lines, "\n"))
 }
 
@@ -261,4 +265,50 @@ func batch(t *testing.T, f *table, address string) {
 		times = append(times, float64(time.Since(begin)))
 	}
 	f.atMost("a batch of 10,000 Iris rows over three nodes", time.Duration(median(times)).Round(time.Millisecond), 500*time.Millisecond)
+}
+
+// goTest runs a measurement that lives beside the code it looks into, and returns
+// the numbers that pattern finds in its output.
+func goTest(t *testing.T, pattern string, args ...string) [][]string {
+	t.Helper()
+	out, err := exec.Command("go", append([]string{"test", "-count=1"}, args...)...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("go test %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	found := regexp.MustCompile(pattern).FindAllStringSubmatch(string(out), -1)
+	if len(found) == 0 {
+		t.Fatalf("go test %s printed nothing like %q:\n%s", strings.Join(args, " "), pattern, out)
+	}
+	return found
+}
+
+func number(t *testing.T, text string) float64 {
+	t.Helper()
+	x, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return x
+}
+
+func predictAgainstEmptyHandler(t *testing.T, f *table) {
+	var ratios []float64
+	for _, m := range goTest(t, `([0-9.]+) of-an-empty-handler`, "-run", "^$", "-bench", "^BenchmarkPredict$", "-count", strconv.Itoa(rounds), "../node/api") {
+		ratios = append(ratios, number(t, m[1]))
+	}
+	m := median(ratios)
+	f.add("/predict against an empty Gin handler", fmt.Sprintf("%.2f (%.2f to %.2f)", m, slices.Min(ratios), slices.Max(ratios)), ">= 0.85", m >= 0.85)
+}
+
+// atRest measures five members that only gossip, all connected to all, so that each is a hub.
+func atRest(t *testing.T, f *table) {
+	for _, m := range goTest(t, `(lan|tunnel): ([0-9.]+) B/s in, ([0-9.]+) B/s out`, "-tags", "bench", "-timeout", "10m", "-run", "^TestTrafficAtRest$", "-v", "../cluster") {
+		in, out := number(t, m[2]), number(t, m[3])
+		what, figure := "at rest, a node of five, profile "+m[1], fmt.Sprintf("%.0f B/s in, %.0f B/s out", in, out)
+		if m[1] == "tunnel" {
+			f.add(what, figure, "< 150 B/s", max(in, out) < 150)
+		} else {
+			f.add(what, figure, "none", true)
+		}
+	}
 }

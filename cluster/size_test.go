@@ -1,18 +1,14 @@
+//go:build bench
+
 package cluster
+
+// Measurements at gossip's own pace, for make bench: they take minutes and hold nothing.
 
 import (
 	"fmt"
-	"os"
 	"testing"
 	"time"
 )
-
-func large(t *testing.T) {
-	t.Helper()
-	if testing.Short() || os.Getenv("CAUCUS_TEST_LARGE") == "" {
-		t.Skip("a measurement; set CAUCUS_TEST_LARGE=1")
-	}
-}
 
 // fullPace leaves all timings at their defaults.
 func fullPace(c *Config) { c.TimeScale, c.RejoinMin, c.RejoinMax = 1, 0, 0 }
@@ -20,7 +16,6 @@ func fullPace(c *Config) { c.TimeScale, c.RejoinMin, c.RejoinMax = 1, 0, 0 }
 // TestHealAtFullPace measures how long a cut of 3|2 takes to heal with the default timings, long after memberlist has
 // given the other half up.
 func TestHealAtFullPace(t *testing.T) {
-	large(t)
 	n := newNetwork(t)
 	nodes := n.cluster(5, fullPace, func(c *Config) { c.ForgetAfter = 20 * time.Second })
 	n.cut(nodes[:3], nodes[3:])
@@ -32,7 +27,6 @@ func TestHealAtFullPace(t *testing.T) {
 
 // TestTrafficAtRest measures the bytes that sessions carry for gossip and keep-alive alone.
 func TestTrafficAtRest(t *testing.T) {
-	large(t)
 	for _, profile := range []Profile{LAN, Tunnel} {
 		n := newNetwork(t)
 		nodes := n.cluster(5, fullPace, func(c *Config) { c.Profile = profile })
@@ -57,7 +51,6 @@ func TestTrafficAtRest(t *testing.T) {
 
 // TestTwentyConverge measures a start of twenty at once, at gossip's own pace, and how many sessions it makes.
 func TestTwentyConverge(t *testing.T) {
-	large(t)
 	const count = 20
 	n := newNetwork(t)
 	var nodes []*node
