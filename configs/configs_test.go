@@ -123,6 +123,7 @@ peer-timeout: 1s
 deadline: 2s
 linger: 0s
 forget-after: 20m
+feedback-from: self
 state-dir: state
 log-format: json
 log-level: debug
@@ -150,6 +151,7 @@ log-level: debug
 		{"quorum", fmt.Sprint(n.Quorum), "3"},
 		{"times", fmt.Sprint(n.PeerTimeout, n.Deadline, n.ForgetAfter), "1s 2s 20m0s"},
 		{"no linger is not the default linger", fmt.Sprint(n.Linger > 0 && n.Linger < time.Microsecond), "true"},
+		{"feedback-from", n.FeedbackFrom, "self"},
 		{"state-dir starts from the file's folder", n.StateDir, filepath.Join(dir, "state")},
 		{"log", fmt.Sprint(s.Log.Format, s.Log.Level), "jsonDEBUG"},
 	}
