@@ -7,4 +7,5 @@ var (
 	ErrShape     = errors.New("ml: wrong number of features")
 	ErrNotFinite = errors.New("ml: not a finite number")
 	ErrData      = errors.New("ml: bad data") // wrapped by every complaint about data
+	ErrModelFile = errors.New("ml: not a usable model file")
 )

@@ -50,9 +50,14 @@ func EvaluateLabels(t Task, actual, predicted []int) (Evaluation, error) {
 	if err != nil {
 		return Evaluation{}, fmt.Errorf("ml: golearn cannot count: %w", err)
 	}
+	return evaluationOf(t, c), nil
+}
+
+// evaluationOf asks golearn for the figures of a confusion matrix, which knows only of
+// pairs that occurred.
+func evaluationOf(t Task, c evaluation.ConfusionMatrix) Evaluation {
 	e := Evaluation{
 		Accuracy:  evaluation.GetAccuracy(c),
-		Rows:      len(actual),
 		Confusion: make([][]int, len(t.Labels)),
 		Precision: make([]float64, len(t.Labels)),
 		Recall:    make([]float64, len(t.Labels)),
@@ -61,11 +66,12 @@ func EvaluateLabels(t Task, actual, predicted []int) (Evaluation, error) {
 		e.Confusion[i] = make([]int, len(t.Labels))
 		for j, other := range t.Labels {
 			e.Confusion[i][j] = c[label][other]
+			e.Rows += c[label][other]
 		}
 		e.Precision[i] = orZero(evaluation.GetPrecision(label, c))
 		e.Recall[i] = orZero(evaluation.GetRecall(label, c))
 	}
-	return e, nil
+	return e
 }
 
 // orZero replaces golearn's 0/0, which JSON cannot write.

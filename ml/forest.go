@@ -106,6 +106,12 @@ func (m *forestModel) compile(grown []grownTree) error {
 		}
 		m.shares = append(m.shares, t.shares...)
 	}
+	m.seal()
+	return nil
+}
+
+// seal fills in what follows from the rest.
+func (m *forestModel) seal() {
 	fp := newFingerprint(Forest, m.task)
 	fp.int32s(m.roots)
 	fp.floats(m.shares)
@@ -114,8 +120,8 @@ func (m *forestModel) compile(grown []grownTree) error {
 		fp.split(&m.splits[i])
 	}
 	m.fingerprint = fp.sum()
+	classes := len(m.task.Labels)
 	m.scratch.New = func() any { s := make([]float64, classes); return &s }
-	return nil
 }
 
 func (m *forestModel) Kind() Kind            { return Forest }

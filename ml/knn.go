@@ -54,21 +54,27 @@ func fitKNN(task Task, d *Dataset, o FitOptions) (Model, error) {
 	for i, y := range d.Y {
 		m.y[i] = int32(y)
 	}
-	fp := newFingerprint(KNN, task)
+	m.seal()
+	o.progress(1, 1)
+	return m, nil
+}
+
+// seal fills in what follows from the rest.
+func (m *knnModel) seal() {
+	fp := newFingerprint(KNN, m.task)
 	fp.ints(m.k)
 	fp.scaler(m.scale)
 	fp.floats(m.x)
 	fp.int32s(m.y)
 	m.fingerprint = fp.sum()
+	features, labels, k := len(m.task.Features), len(m.task.Labels), m.k
 	m.scratch.New = func() any {
 		return &knnScratch{
-			row:  make([]float64, len(task.Features)),
+			row:  make([]float64, features),
 			dist: make([]float64, k), class: make([]int32, k),
-			votes: make([]int32, len(task.Labels)),
+			votes: make([]int32, labels),
 		}
 	}
-	o.progress(1, 1)
-	return m, nil
 }
 
 func (m *knnModel) Kind() Kind            { return KNN }

@@ -87,10 +87,15 @@ func (s *svmFit) compile(task Task, fits []*pairFit, scale *scaler, seed uint64)
 	} else {
 		m.compileLinear(s, fits, scale)
 	}
-	m.fingerprint = m.hash()
-	features, classes := len(task.Features), len(m.classes)
-	m.scratch.New = func() any { return newSVMScratch(features, classes) }
+	m.seal()
 	return m
+}
+
+// seal fills in what follows from the rest.
+func (m *svmModel) seal() {
+	m.fingerprint = m.hash()
+	features, classes := len(m.task.Features), len(m.classes)
+	m.scratch.New = func() any { return newSVMScratch(features, classes) }
 }
 
 // compileLinear takes the standardising into the weights: w.(x-mean)/sd = (w/sd).x - (w/sd).mean.
@@ -111,7 +116,7 @@ func (m *svmModel) compileLinear(s *svmFit, fits []*pairFit, scale *scaler) {
 // kernel of each is computed once.
 func (m *svmModel) compileRBF(s *svmFit, fits []*pairFit) {
 	k := len(m.classes)
-	m.pairOf = make([]int32, k*k)
+	m.pairMachines()
 	type vector struct {
 		x    []float64
 		coef []float64
@@ -121,8 +126,7 @@ func (m *svmModel) compileRBF(s *svmFit, fits []*pairFit) {
 	for i := range found {
 		found[i] = map[int]*vector{}
 	}
-	for n, p := range fits {
-		m.pairOf[p.first*k+p.second], m.pairOf[p.second*k+p.first] = int32(n), int32(n)
+	for _, p := range fits {
 		for j, c := range p.solution.coef {
 			if c == 0 {
 				continue
@@ -147,6 +151,15 @@ func (m *svmModel) compileRBF(s *svmFit, fits []*pairFit) {
 			m.coef = append(m.coef, v.coef...)
 			m.owner = append(m.owner, int32(own))
 		}
+	}
+}
+
+// pairMachines fills pairOf from pairs.
+func (m *svmModel) pairMachines() {
+	k := len(m.classes)
+	m.pairOf = make([]int32, k*k)
+	for n, p := range m.pairs {
+		m.pairOf[int(p.first)*k+int(p.second)], m.pairOf[int(p.second)*k+int(p.first)] = int32(n), int32(n)
 	}
 }
 

@@ -119,6 +119,11 @@ func (m *treeModel) compile(cart *trees.CARTDecisionTreeClassifier, order []int3
 			m.splits[at] = s
 		}
 	}
+	m.seal()
+}
+
+// seal fills in what follows from the rest.
+func (m *treeModel) seal() {
 	fp := newFingerprint(Tree, m.task)
 	fp.ints(int(m.root), len(m.splits))
 	for i := range m.splits {
