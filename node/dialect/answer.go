@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -18,51 +19,255 @@ import (
 type answerError struct {
 	outcome consensus.Outcome
 	reason  string
+	cause   error // for callers to branch on, or nil
 }
 
 func (e *answerError) Error() string { return e.reason }
+func (e *answerError) Unwrap() error { return e.cause }
 
 func badAnswer(o consensus.Outcome, format string, args ...any) error {
-	return &answerError{o, fmt.Sprintf(format, args...)}
+	return &answerError{outcome: o, reason: fmt.Sprintf(format, args...)}
 }
 
-// The names under which servers put the label and the probabilities, likeliest first.
+// The names under which servers put things, likeliest first.
 var (
-	labelKeys = []string{"prediction", "predictions", "predicted_class", "class", "label", "result"}
-	probsKeys = []string{"probabilities", "probability", "proba", "probs"}
+	// Where an object has several of these, all must say the same: a server of another task
+	// may well share our indexes.
+	labelKeys = []string{
+		"prediction", "predictions", "predicted_class", "predicted_label", "predicted", "class", "class_name",
+		"class_id", "class_index", "label", "labels", "species",
+	}
+	// wrapKeys mean something only where none of labelKeys is there: many a server says
+	// "result":"success" beside its answer.
+	wrapKeys  = []string{"result", "results", "output", "outputs", "data", "response"}
+	probsKeys = []string{
+		"probabilities", "probability", "proba", "probas", "probs", "predict_proba", "prediction_proba", "prediction_probabilities",
+		"class_probabilities", "confidences", "scores",
+	}
+	orderKeys = []string{"classes", "class_names", "target_names", "labels"}
 )
 
-// readAnswer reads the label, and the probabilities if there are any, from the body
-// of a good answer: {"prediction":0}, {"prediction":[0]}, {"prediction":"setosa"},
-// {"class":0}, {"predictions":[0]}, [0], 0, "setosa". Numbers are class indexes, text
-// is a label's name. Nothing is guessed: what is neither is no vote.
-func readAnswer(task ml.Task, body []byte) (label int, probs []float64, err error) {
+// answer is what a body says: one label a row, and one probability a row and class, or none.
+type answer struct {
+	labels []int
+	probs  []float64
+}
+
+// reader gives meaning to the bodies of good answers: {"prediction":0}, {"prediction":[0]},
+// {"prediction":"setosa"}, {"class":0}, {"predictions":[0]}, [0], 0, "setosa",
+// {"predictions":[[0.9,0.1,0]]}, {"outputs":[{"name":"predict","data":[0]}]}, and the
+// same for many rows. Numbers are class indexes, text is a label's name, and a list of one share
+// a class is the label with the largest. Nothing is guessed: what is none of it is no vote.
+type reader struct {
+	task  *ml.Task
+	means map[string]int
+}
+
+// nested is how deep an answer may be packed.
+const nested = 4
+
+// body reads an answer to n rows.
+func (r *reader) body(body []byte, n int) (answer, error) {
 	if looksLikeHTML(body) {
-		return -1, nil, badAnswer(consensus.BadJSON, "%s", htmlReason(body))
+		return answer{}, badAnswer(consensus.BadJSON, "%s", htmlReason(body))
 	}
 	v, err := decode(body)
 	if err != nil {
-		return -1, nil, err
+		return answer{}, err
 	}
-	object, ok := v.(map[string]any)
-	if !ok {
-		label, err = readLabel(task, v)
-		return label, nil, err
+	return r.value(v, n, nil, nested)
+}
+
+// value reads what stands for n rows. order says which class each share is of; nil: the task's.
+func (r *reader) value(v any, n int, order []int, depth int) (answer, error) {
+	if depth == 0 {
+		return answer{}, badAnswer(consensus.BadSchema, "its answer is packed too deep: %s", showValue(v))
 	}
-	// A third of the old apps answer their errors with status 200.
-	if said, ok := object["error"]; ok && !empty(said) {
-		return -1, nil, badAnswer(consensus.BadSchema, "it answered status 200 with an error: %s", showValue(said))
+	switch x := v.(type) {
+	case map[string]any:
+		return r.object(x, n, order, depth)
+	case []any:
+		return r.list(x, n, order, depth)
 	}
-	label, err = readObject(task, object)
+	if n != 1 {
+		return answer{}, badAnswer(consensus.BadSchema, "it answered one value where %d rows were asked", n)
+	}
+	y, err := r.label(v)
 	if err != nil {
-		return -1, nil, err
+		return answer{}, err
 	}
-	for _, key := range probsKeys {
-		if probs = readProbabilities(task, object[key]); probs != nil {
+	return answer{labels: []int{y}}, nil
+}
+
+func (r *reader) list(x []any, n int, order []int, depth int) (answer, error) {
+	if len(x) == 1 {
+		if inner, ok := x[0].([]any); n == 1 || ok && len(inner) == n {
+			return r.value(x[0], n, order, depth-1)
+		}
+	}
+	if n == 1 {
+		if probs := r.distribution(x, order); probs != nil {
+			return answer{labels: []int{largest(probs)}, probs: probs}, nil
+		}
+		return answer{}, badAnswer(consensus.BadSchema, "it answered %d values where one row was asked", len(x))
+	}
+	if len(x) != n {
+		return answer{}, badAnswer(consensus.BadSchema, "it answered %d values where %d rows were asked", len(x), n)
+	}
+	all := answer{labels: make([]int, 0, n)}
+	for i, v := range x {
+		one, err := r.value(v, 1, order, depth-1)
+		if err != nil {
+			return answer{}, err
+		}
+		all.labels = append(all.labels, one.labels...)
+		if len(all.probs) == i*len(r.task.Labels) {
+			all.probs = append(all.probs, one.probs...)
+		}
+	}
+	if len(all.probs) != n*len(r.task.Labels) {
+		all.probs = nil
+	}
+	return all, nil
+}
+
+func (r *reader) object(o map[string]any, n int, order []int, depth int) (answer, error) {
+	// A third of the old apps answer their errors with status 200.
+	if said, ok := o["error"]; ok && !empty(said) {
+		return answer{}, badAnswer(consensus.BadSchema, "it answered status 200 with an error: %s", showValue(said))
+	}
+	if a, ok, err := r.outputs(o["outputs"], n); ok {
+		return a, err
+	}
+	listsLabels := false
+	for _, key := range orderKeys {
+		if names := r.order(o[key]); names != nil {
+			order, listsLabels = names, listsLabels || key == "labels"
 			break
 		}
 	}
-	return label, probs, nil
+	a, found, err := r.labelled(o, n, order, depth, listsLabels)
+	if err != nil {
+		return answer{}, err
+	}
+	for _, key := range probsKeys {
+		if a.probs != nil {
+			break
+		}
+		a.probs = r.distributions(o[key], n, order)
+	}
+	switch {
+	case found:
+		return a, nil
+	case a.probs != nil:
+		k := len(r.task.Labels)
+		for i := range n {
+			a.labels = append(a.labels, largest(a.probs[i*k:(i+1)*k]))
+		}
+		return a, nil
+	}
+	for _, key := range wrapKeys {
+		if v, ok := o[key]; ok && v != nil {
+			return r.value(v, n, order, depth-1)
+		}
+	}
+	return answer{}, badAnswer(consensus.BadSchema, "its answer has no \"prediction\": %s", showValue(o))
+}
+
+// labelled finds the labels of an object under all names that it has them under.
+func (r *reader) labelled(o map[string]any, n int, order []int, depth int, listsLabels bool) (a answer, found bool, err error) {
+	var unsure error
+	first := ""
+	for _, key := range labelKeys {
+		v, ok := o[key]
+		if !ok || v == nil || key == "labels" && listsLabels && (first != "" || n == 1) {
+			continue // it lists the classes rather than answers
+		}
+		next, err := r.value(v, n, order, depth-1)
+		switch {
+		case errors.Is(err, errUnsure):
+			unsure = err // another name may tell
+			continue
+		case err != nil:
+			return answer{}, false, err
+		case first != "" && !slices.Equal(a.labels, next.labels):
+			return answer{}, false, badAnswer(consensus.BadLabel, "it contradicts itself: %s is %s but %s is %s",
+				first, showValue(o[first]), key, showValue(v))
+		case first == "":
+			a, first = next, key
+		case a.probs == nil:
+			a.probs = next.probs
+		}
+	}
+	if first == "" && unsure != nil {
+		return answer{}, false, unsure
+	}
+	return a, first != "", nil
+}
+
+// errUnsure marks a number that may be read in two ways.
+var errUnsure = errors.New("it may be read in two ways")
+
+// label reads one label: an index, a name, or what the task's file says of it.
+func (r *reader) label(v any) (int, error) {
+	task := r.task
+	switch x := v.(type) {
+	case json.Number:
+		return r.number(string(x))
+	case string:
+		if i, ok := r.means[x]; ok {
+			return i, nil
+		}
+		if i := labelIndex(*task, x); i >= 0 {
+			return i, nil
+		}
+		return -1, badAnswer(consensus.BadLabel, "it answered the text %s, and %s has the labels %s",
+			show(x), task.Name, some(task.Labels))
+	case bool:
+		if i, ok := r.means[strconv.FormatBool(x)]; ok {
+			return i, nil
+		}
+	}
+	return -1, badAnswer(consensus.BadSchema, "it answered %s where a class number or a label was expected", showValue(v))
+}
+
+func (r *reader) number(text string) (int, error) {
+	task := r.task
+	if i, ok := r.means[text]; ok {
+		return i, nil
+	}
+	f, err := strconv.ParseFloat(text, 64)
+	if err != nil || f != math.Trunc(f) {
+		return -1, badAnswer(consensus.BadLabel, "it answered %s, which is no class number", show(text))
+	}
+	whole := strconv.FormatFloat(f, 'f', -1, 64) // 1.0 is class 1
+	if i, ok := r.means[whole]; ok {
+		return i, nil
+	}
+	for meant := range r.means {
+		if _, err := strconv.ParseFloat(meant, 64); err == nil {
+			return -1, badAnswer(consensus.BadLabel, "it answered %s, which the mapping of the task's file does not have", show(text))
+		}
+	}
+	// Where the labels are numbers themselves, 1 may be the second class or the one called 1.
+	if i := slices.Index(task.Labels, whole); i >= 0 && float64(i) != f {
+		return -1, &answerError{outcome: consensus.BadLabel, cause: errUnsure, reason: fmt.Sprintf(
+			"it answered %s, which may be the class number or the label of that name; say which under mapping in a task file", show(text))}
+	}
+	if f < 0 || f >= float64(len(task.Labels)) {
+		return -1, badAnswer(consensus.BadLabel, "it answered %s, and %s has the classes 0 to %d (%s)",
+			show(text), task.Name, len(task.Labels)-1, some(task.Labels))
+	}
+	return int(f), nil
+}
+
+// some lists names for a sentence, and cuts a long list.
+func some(names []string) string {
+	const most = 12
+	if len(names) > most {
+		return strings.Join(names[:most], ", ") + fmt.Sprintf(" and %d more", len(names)-most)
+	}
+	return strings.Join(names, ", ")
 }
 
 // decode reads exactly one JSON value. Numbers stay text, so that 1e400 is no crash.
@@ -80,65 +285,6 @@ func decode(body []byte) (any, error) {
 		return nil, badAnswer(consensus.BadJSON, "its answer goes on after the JSON: %s", show(string(body)))
 	}
 	return v, nil
-}
-
-// readObject finds the label. Where an object has it twice, as a number and as a
-// name, the two must agree: a server of another task may well share our indexes.
-func readObject(task ml.Task, object map[string]any) (int, error) {
-	label, found := -1, ""
-	for _, key := range labelKeys {
-		v, ok := object[key]
-		if !ok || v == nil {
-			continue
-		}
-		l, err := readLabel(task, v)
-		if err != nil {
-			return -1, err
-		}
-		if found != "" && l != label {
-			return -1, badAnswer(consensus.BadLabel, "it contradicts itself: %s is %s but %s is %s",
-				found, showValue(object[found]), key, showValue(v))
-		}
-		label, found = l, key
-	}
-	if found == "" {
-		return -1, badAnswer(consensus.BadSchema, "its answer has no \"prediction\": %s", showValue(object))
-	}
-	return label, nil
-}
-
-// readLabel reads one label: an index, a name, or a list of lists around one.
-func readLabel(task ml.Task, v any) (int, error) {
-	for range 2 {
-		list, ok := v.([]any)
-		if !ok {
-			break
-		}
-		if len(list) != 1 {
-			return -1, badAnswer(consensus.BadSchema, "it answered %d values where one row was asked", len(list))
-		}
-		v = list[0]
-	}
-	switch x := v.(type) {
-	case json.Number:
-		f, err := strconv.ParseFloat(string(x), 64)
-		if err != nil || f != math.Trunc(f) {
-			return -1, badAnswer(consensus.BadLabel, "it answered %s, which is no class number", show(string(x)))
-		}
-		if f < 0 || f >= float64(len(task.Labels)) {
-			return -1, badAnswer(consensus.BadLabel, "it answered %s, and %s has the classes 0 to %d (%s)",
-				show(string(x)), task.Name, len(task.Labels)-1, strings.Join(task.Labels, ", "))
-		}
-		return int(f), nil
-	case string:
-		if i := labelIndex(task, x); i >= 0 {
-			return i, nil
-		}
-		return -1, badAnswer(consensus.BadLabel, "it answered the text %s, and %s has the labels %s",
-			show(x), task.Name, strings.Join(task.Labels, ", "))
-	default:
-		return -1, badAnswer(consensus.BadSchema, "it answered %s where a class number or a label was expected", showValue(v))
-	}
 }
 
 // labelIndex finds a label by name. Case does not matter, nor does the task's name
@@ -164,63 +310,6 @@ func labelIndex(task ml.Task, s string) int {
 		}
 	}
 	return found
-}
-
-// readProbabilities reads one probability a class, by name or in class order. What
-// is not a distribution over the task's labels is left out, the vote still stands.
-func readProbabilities(task ml.Task, v any) []float64 {
-	probs := make([]float64, len(task.Labels))
-	switch x := v.(type) {
-	case map[string]any:
-		if len(x) != len(probs) {
-			return nil
-		}
-		seen := make([]bool, len(probs))
-		for name, p := range x {
-			i := labelIndex(task, name)
-			if i < 0 || seen[i] {
-				return nil
-			}
-			seen[i] = true
-			probs[i] = probability(p)
-		}
-	case []any:
-		if len(x) == 1 {
-			if inner, ok := x[0].([]any); ok {
-				x = inner
-			}
-		}
-		if len(x) != len(probs) {
-			return nil
-		}
-		for i, p := range x {
-			probs[i] = probability(p)
-		}
-	default:
-		return nil
-	}
-	sum := 0.0
-	for _, p := range probs {
-		sum += p
-	}
-	// Rounded to two places, each may be off by half a hundredth.
-	if slack := 0.005*float64(len(probs)) + 1e-6; !(math.Abs(sum-1) <= slack) { // also false for NaN
-		return nil
-	}
-	return probs
-}
-
-// probability returns a number in [0,1], or NaN.
-func probability(v any) float64 {
-	n, ok := v.(json.Number)
-	if !ok {
-		return math.NaN()
-	}
-	f, err := n.Float64()
-	if err != nil || f < 0 || f > 1 {
-		return math.NaN()
-	}
-	return f
 }
 
 // empty reports whether an "error" member says that there was none.

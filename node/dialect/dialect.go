@@ -41,6 +41,7 @@ type Options struct {
 	HeaderTimeout time.Duration // from the question to the answer's first line, default 1.5 s
 	Timeout       time.Duration // for the whole exchange, default 3 s; a context may end it earlier
 	MaxAnswer     int           // bytes of an answer, default 64 KiB
+	MaxIdle       int           // connections to one server that are kept open, default 4
 	Guard         Guard         // which addresses may be dialled, default Typed
 }
 
@@ -65,6 +66,9 @@ func NewClient(o Options) *Client {
 	if o.MaxAnswer <= 0 {
 		o.MaxAnswer = DefaultMaxAnswer
 	}
+	if o.MaxIdle <= 0 {
+		o.MaxIdle = 4
+	}
 	if o.Guard == nil {
 		o.Guard = Typed
 	}
@@ -85,7 +89,7 @@ func NewClient(o Options) *Client {
 				ResponseHeaderTimeout:  o.HeaderTimeout,
 				DisableCompression:     true, // 64 KiB must mean 64 KiB
 				MaxResponseHeaderBytes: 16 << 10,
-				MaxIdleConnsPerHost:    4,
+				MaxIdleConnsPerHost:    o.MaxIdle,
 				IdleConnTimeout:        30 * time.Second,
 			},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -101,85 +105,74 @@ type Target struct {
 	Base *url.URL // see ParseBase
 	Form Form
 	Task ml.Task // labels give answers their meaning
+	// Names is how the server spells the features, in the task's order; nil: as the task does.
+	Names []string
+	// Means says what the server's answers mean where they are neither a class number nor a
+	// label: class index by the answer's text. nil: nothing.
+	Means map[string]int
+
+	path   string   // of the URL that is asked; empty: the form's first
+	inputs []tensor // of the Open Inference Protocol
+}
+
+// spelt returns the features as they are sent.
+func (t *Target) spelt() []string {
+	if t.Names != nil {
+		return t.Names
+	}
+	return t.Task.Features
 }
 
 // Reply is what became of one question.
 type Reply struct {
 	Outcome       consensus.Outcome
-	Label         int       // class index, when Outcome is OK
-	Probabilities []float64 // one a class in [0,1], or nil
-	Status        int       // HTTP status, 0 if there was no answer
-	Reason        string    // what went wrong and what to do; empty when Outcome is OK
+	Label         int           // class index, of the first row, when Outcome is OK
+	Labels        []int         // of all rows
+	Probabilities []float64     // one a row and class in [0,1], adding up to 1 in each row; or nil
+	Status        int           // HTTP status, 0 if there was no answer
+	Reason        string        // what went wrong and what to do; empty when Outcome is OK
+	RetryAfter    time.Duration // what an overloaded server asked for; 0: nothing
 	Elapsed       time.Duration
 }
 
 // Ask puts one row to the target. It does not return an error: a server's failure
 // is data. len(row) is what the form sends; checking it is the caller's business.
 func (c *Client) Ask(ctx context.Context, t Target, row []float64) Reply {
+	return c.AskRows(ctx, t, [][]float64{row})
+}
+
+// AskRows is Ask for many rows in one request, which the target's form must be able to carry.
+func (c *Client) AskRows(ctx context.Context, t Target, rows [][]float64) Reply {
 	start := time.Now()
-	r := c.ask(ctx, t, row)
+	var r Reply
+	switch {
+	case len(rows) != 1 && !t.Form.Batch, len(rows) == 0:
+		r = Reply{Outcome: consensus.Internal, Reason: fmt.Sprintf("%s carries one row, and here are %d", t.Form.Name, len(rows))}
+	default:
+		r = c.ask(ctx, &t, rows)
+	}
 	r.Elapsed = time.Since(start)
 	if r.Outcome != consensus.OK {
-		r.Label, r.Probabilities = -1, nil
+		r.Label, r.Labels, r.Probabilities = -1, nil, nil
 	}
 	return r
 }
 
-func (c *Client) ask(ctx context.Context, t Target, row []float64) Reply {
+func (c *Client) ask(ctx context.Context, t *Target, rows [][]float64) Reply {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	req, err := t.Form.Request(ctx, t.Base, t.Task, row)
+	req, err := t.Form.request(ctx, t, rows)
 	if err != nil {
 		return Reply{Outcome: consensus.Internal, Reason: err.Error()}
 	}
-	req.Header.Set("Accept", "application/json")
-	req.Header.Set("User-Agent", "caucus")
-	// A free ngrok tunnel shows unknown clients an HTML page first; this skips it.
-	req.Header.Set("ngrok-skip-browser-warning", "1")
-
-	resp, err := c.http.Do(req)
-	if err != nil {
-		return failed(err)
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode >= 300 && resp.StatusCode < 400 {
-		return Reply{
-			Outcome: consensus.RefusedRedirect, Status: resp.StatusCode,
-			Reason: redirected(resp.Header.Get("Location")),
-		}
-	}
-	// One byte over the limit tells a long answer from one that just fits.
-	body, err := io.ReadAll(io.LimitReader(resp.Body, int64(c.maxAnswer)+1))
-	if err != nil && resp.StatusCode < 300 {
-		r := failed(err)
-		r.Status = resp.StatusCode
+	body, r := c.exchange(req)
+	if r.Outcome != consensus.OK {
 		return r
 	}
-	return c.read(t.Task, resp, body)
-}
-
-// read classifies a whole answer.
-func (c *Client) read(task ml.Task, resp *http.Response, body []byte) Reply {
-	r := Reply{Status: resp.StatusCode}
-	if o, why, ok := tunnelTrouble(resp.StatusCode, resp.Header, body); ok {
-		r.Outcome, r.Reason = o, why
-		return r
-	}
-	switch {
-	case resp.StatusCode == http.StatusTooManyRequests, resp.StatusCode == http.StatusServiceUnavailable:
-		r.Outcome, r.Reason = consensus.Shed, statusReason(resp.StatusCode, body)
-		return r
-	case resp.StatusCode >= 400:
-		r.Outcome, r.Reason = consensus.HTTPError, statusReason(resp.StatusCode, body)
-		return r
-	case len(body) > c.maxAnswer:
-		r.Outcome = consensus.TooLarge
-		r.Reason = fmt.Sprintf("its answer is longer than %d KiB; is this a model's /predict?", c.maxAnswer>>10)
-		return r
-	}
-	label, probs, err := readAnswer(task, body)
+	read := reader{task: &t.Task, means: t.Means}
+	a, err := read.body(body, len(rows))
 	if err == nil {
-		r.Outcome, r.Label, r.Probabilities = consensus.OK, label, probs
+		r.Label, r.Labels, r.Probabilities = a.labels[0], a.labels, a.probs
 		return r
 	}
 	var bad *answerError
@@ -189,6 +182,61 @@ func (c *Client) read(task ml.Task, resp *http.Response, body []byte) Reply {
 		r.Outcome = consensus.BadSchema
 	}
 	r.Reason = err.Error()
+	return r
+}
+
+// exchange sends a request and returns the body of a good answer; else the reply says
+// what came instead.
+func (c *Client) exchange(req *http.Request) ([]byte, Reply) {
+	req.Header.Set("Accept", "application/json")
+	req.Header.Set("User-Agent", "caucus")
+	// A free ngrok tunnel shows unknown clients an HTML page first; this skips it.
+	req.Header.Set("ngrok-skip-browser-warning", "1")
+
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, failed(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode >= 300 && resp.StatusCode < 400 {
+		return nil, Reply{
+			Outcome: consensus.RefusedRedirect, Status: resp.StatusCode,
+			Reason: redirected(resp.Header.Get("Location")),
+		}
+	}
+	// One byte over the limit tells a long answer from one that just fits.
+	body, err := io.ReadAll(io.LimitReader(resp.Body, int64(c.maxAnswer)+1))
+	if err != nil && resp.StatusCode < 300 {
+		r := failed(err)
+		r.Status = resp.StatusCode
+		return nil, r
+	}
+	return body, c.classify(resp, body)
+}
+
+// classify says whether an answer is one to read.
+func (c *Client) classify(resp *http.Response, body []byte) Reply {
+	r := Reply{Status: resp.StatusCode}
+	if o, why, ok := tunnelTrouble(resp.StatusCode, resp.Header, body); ok {
+		r.Outcome, r.Reason = o, why
+		return r
+	}
+	switch {
+	case resp.StatusCode == http.StatusTooManyRequests, resp.StatusCode == http.StatusServiceUnavailable:
+		r.Outcome, r.Reason = consensus.Shed, statusReason(resp.StatusCode, body)
+		r.RetryAfter = retryAfter(resp.Header, time.Now())
+	case resp.StatusCode >= 400:
+		r.Outcome, r.Reason = consensus.HTTPError, statusReason(resp.StatusCode, body)
+	case len(body) > c.maxAnswer:
+		r.Outcome = consensus.TooLarge
+		r.Reason = fmt.Sprintf("its answer is longer than %d KiB; is this a model's /predict?", c.maxAnswer>>10)
+	case resp.Header.Get("Content-Encoding") != "" && !strings.EqualFold(resp.Header.Get("Content-Encoding"), "identity"):
+		// It was asked for none. Unpacking could make anything of 64 KiB.
+		r.Outcome = consensus.BadJSON
+		r.Reason = fmt.Sprintf("its answer is packed (%s), and packed answers are not read; switch compression off there", show(resp.Header.Get("Content-Encoding")))
+	default:
+		r.Outcome = consensus.OK
+	}
 	return r
 }
 

@@ -174,7 +174,9 @@ func TestProbabilitiesAreTakenOnlyWhenTheyAreADistribution(t *testing.T) {
 		{"by name", `{"prediction":0,"probabilities":{"versicolor":0.25,"setosa":0.75,"virginica":0}}`, []float64{0.75, 0.25, 0}},
 		{"in class order", `{"prediction":0,"proba":[0.8,0.1,0.1]}`, []float64{0.8, 0.1, 0.1}},
 		{"one row of several", `{"prediction":0,"probability":[[0.8,0.1,0.1]]}`, []float64{0.8, 0.1, 0.1}},
-		{"rounded", `{"prediction":0,"probs":[0.33,0.33,0.33]}`, []float64{0.33, 0.33, 0.33}},
+		{"rounded", `{"prediction":0,"probs":[0.33,0.33,0.33]}`, []float64{1. / 3, 1. / 3, 1. / 3}},
+		{"of a hundred", `{"prediction":0,"confidences":{"setosa":75,"versicolor":25,"virginica":0}}`, []float64{0.75, 0.25, 0}},
+		{"in the server's own order", `{"prediction":"setosa","proba":[0.1,0.2,0.7],"classes":["virginica","versicolor","setosa"]}`, []float64{0.7, 0.2, 0.1}},
 		{"too few", `{"prediction":0,"proba":[0.9,0.1]}`, nil},
 		{"not adding up", `{"prediction":0,"proba":[0.9,0.9,0.9]}`, nil},
 		{"over one", `{"prediction":0,"proba":[2,-1,0]}`, nil},
@@ -185,7 +187,7 @@ func TestProbabilitiesAreTakenOnlyWhenTheyAreADistribution(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			r := ask(t, Options{}, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, tt.body) })
-			if r.Outcome != consensus.OK || fmt.Sprint(r.Probabilities) != fmt.Sprint(tt.want) {
+			if r.Outcome != consensus.OK || fmt.Sprintf("%.9f", r.Probabilities) != fmt.Sprintf("%.9f", tt.want) {
 				t.Errorf("%v %v, want %v", r.Outcome, r.Probabilities, tt.want)
 			}
 		})

@@ -1,0 +1,263 @@
+package dialect
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+
+	"caucus/ml"
+)
+
+// Subject is what a server predicts, and how it speaks of it.
+type Subject struct {
+	Task  ml.Task
+	Names []string       // how the server spells the features; nil: as the task
+	Means map[string]int // class index by the answer's text; nil: see reader
+	// Ranges are of the features, nil: not known.
+	Ranges []Range
+	// Rows are two valid ones that should have different labels.
+	Rows [2][]float64
+}
+
+// Range is where a feature's values lie.
+type Range struct{ Min, Max float64 }
+
+// IrisSubject is Iris, with a setosa and a virginica.
+func IrisSubject() Subject {
+	return Subject{Task: ml.Iris().Task, Rows: [2][]float64{{5.1, 3.5, 1.4, 0.2}, {6.3, 3.3, 6.0, 2.5}}}
+}
+
+// SubjectOf is the task of a data set, with the first rows of two classes.
+func SubjectOf(d *ml.Dataset) Subject {
+	s := Subject{Task: d.Task, Rows: [2][]float64{slices.Clone(d.Row(0)), slices.Clone(d.Row(d.Len() - 1))}}
+	for i := range d.Len() {
+		if d.Y[i] != d.Y[0] {
+			s.Rows[1] = slices.Clone(d.Row(i))
+			break
+		}
+	}
+	return s
+}
+
+// maxSubject bounds a task file: a mistyped name must not read a data set.
+const maxSubject = 1 << 20
+
+// ReadSubject reads a task file:
+//
+//	name: iris
+//	features:
+//	  - sepal_length
+//	  - {name: sepal_width, as: sw, range: [2, 4.4]}
+//	labels: [setosa, versicolor, virginica]
+//	mapping: {1: setosa, 2: versicolor, Iris-virginica: virginica}
+//
+// as is how the server spells the feature, mapping what its answers mean.
+func ReadSubject(path string) (Subject, error) {
+	info, err := os.Stat(path)
+	if err == nil && info.IsDir() {
+		err = errors.New("it is a folder")
+	}
+	if err == nil && info.Size() > maxSubject {
+		err = fmt.Errorf("it is larger than %d KiB", maxSubject>>10)
+	}
+	var text []byte
+	if err == nil {
+		text, err = os.ReadFile(path)
+	}
+	var pe *os.PathError
+	if errors.As(err, &pe) {
+		err = pe.Err
+	}
+	if err != nil {
+		return Subject{}, fmt.Errorf("cannot read the task file %q: %w", path, err)
+	}
+	s, err := parseSubject(text)
+	if err != nil {
+		return Subject{}, fmt.Errorf("task file %q: %w", path, err)
+	}
+	return s, nil
+}
+
+func parseSubject(text []byte) (Subject, error) {
+	var f struct {
+		Name     string        `yaml:"name"`
+		Features []any         `yaml:"features"`
+		Labels   []any         `yaml:"labels"`
+		Mapping  yaml.MapSlice `yaml:"mapping"`
+	}
+	if err := yaml.UnmarshalWithOptions(text, &f, yaml.Strict()); err != nil {
+		why := yaml.FormatError(err, false, false)
+		if line, _, more := strings.Cut(why, "\n"); more {
+			why = line
+		}
+		return Subject{}, fmt.Errorf("%s; a task file has name, features, labels and mapping", why)
+	}
+	if f.Name == "" {
+		return Subject{}, errors.New("there is no name; add one, as in name: iris")
+	}
+	var s Subject
+	features, ranges, err := readFeatures(f.Features, &s)
+	if err != nil {
+		return Subject{}, err
+	}
+	labels := make([]string, len(f.Labels))
+	for i, l := range f.Labels {
+		if labels[i], err = plainText(l); err != nil {
+			return Subject{}, fmt.Errorf("label %d: %w", i+1, err)
+		}
+	}
+	if s.Task, err = ml.NewTask(f.Name, features, labels); err != nil {
+		return Subject{}, err
+	}
+	if err := s.readMapping(f.Mapping); err != nil {
+		return Subject{}, err
+	}
+	if len(s.Means) == 0 && !slices.Equal(labels, s.Task.Labels) {
+		// Class numbers follow the sorted labels, and who wrote another order means another.
+		return Subject{}, fmt.Errorf("the labels are numbered in sorted order: %s; write them so, or say under mapping what the server's numbers mean",
+			numberedList(s.Task.Labels))
+	}
+	s.rows(ranges)
+	return s, nil
+}
+
+func numberedList(labels []string) string {
+	out := make([]string, min(len(labels), 12))
+	for i := range out {
+		out[i] = fmt.Sprintf("%d %s", i, labels[i])
+	}
+	return strings.Join(out, ", ")
+}
+
+func readFeatures(items []any, s *Subject) (features []string, ranges []*Range, err error) {
+	other := false
+	for i, item := range items {
+		name, as := "", ""
+		var r *Range
+		switch x := item.(type) {
+		case map[string]any:
+			name, as, r, err = readFeature(x)
+		default:
+			name, err = plainText(item)
+		}
+		if err != nil {
+			return nil, nil, fmt.Errorf("feature %d: %w", i+1, err)
+		}
+		if as == "" {
+			as = name
+		}
+		features, ranges, s.Names = append(features, name), append(ranges, r), append(s.Names, as)
+		other = other || as != name
+	}
+	if !other {
+		s.Names = nil
+	}
+	return features, ranges, nil
+}
+
+func readFeature(x map[string]any) (name, as string, r *Range, err error) {
+	for key, v := range x {
+		switch key {
+		case "name":
+			name, err = plainText(v)
+		case "as":
+			as, err = plainText(v)
+		case "range":
+			r, err = readRange(v)
+		default:
+			err = fmt.Errorf("there is no %q; a feature has name, as and range", key)
+		}
+		if err != nil {
+			return "", "", nil, err
+		}
+	}
+	if name == "" {
+		return "", "", nil, errors.New("it has no name; write name: sepal_length")
+	}
+	return name, as, r, nil
+}
+
+func readRange(v any) (*Range, error) {
+	list, ok := v.([]any)
+	if !ok || len(list) != 2 {
+		return nil, errors.New("a range is the smallest and the largest value, as in [4.3, 7.9]")
+	}
+	low, lowOK := asNumber(list[0])
+	high, highOK := asNumber(list[1])
+	if !lowOK || !highOK || !(low < high) || math.IsInf(low, 0) || math.IsInf(high, 0) {
+		return nil, fmt.Errorf("the range [%v, %v] is not a smaller and a larger number", list[0], list[1])
+	}
+	return &Range{low, high}, nil
+}
+
+func asNumber(v any) (float64, bool) {
+	switch x := v.(type) {
+	case float64:
+		return x, true
+	case int64:
+		return float64(x), true
+	case uint64:
+		return float64(x), true
+	case int:
+		return float64(x), true
+	}
+	return 0, false
+}
+
+// plainText returns a plain value as text; YAML reads 1 as a number and true as a truth value.
+func plainText(v any) (string, error) {
+	switch x := v.(type) {
+	case string:
+		return x, nil
+	case bool, int, int64, uint64, float64:
+		return fmt.Sprint(x), nil
+	}
+	return "", fmt.Errorf("%v is no plain text; put it into quotes", v)
+}
+
+func (s *Subject) readMapping(pairs yaml.MapSlice) error {
+	for _, p := range pairs {
+		from, err := plainText(p.Key)
+		if err != nil {
+			return fmt.Errorf("mapping: %w", err)
+		}
+		to, err := plainText(p.Value)
+		if err != nil {
+			return fmt.Errorf("mapping of %q: %w", from, err)
+		}
+		class := s.Task.Index(to)
+		if class < 0 {
+			return fmt.Errorf("mapping: %q stands for %q, which is none of the labels (%s)", from, to, some(s.Task.Labels))
+		}
+		if s.Means == nil {
+			s.Means = map[string]int{}
+		}
+		s.Means[from] = class
+	}
+	return nil
+}
+
+// rows makes the two rows to try the server with: the smallest and the largest values.
+func (s *Subject) rows(ranges []*Range) {
+	if iris := IrisSubject(); s.Task.Digest() == iris.Task.Digest() {
+		s.Rows = iris.Rows
+		return
+	}
+	known := true
+	for _, r := range ranges {
+		known = known && r != nil
+		if r == nil {
+			r = &Range{1, 10} // most measures have such values
+		}
+		s.Rows[0], s.Rows[1] = append(s.Rows[0], r.Min), append(s.Rows[1], r.Max)
+		s.Ranges = append(s.Ranges, *r)
+	}
+	if !known {
+		s.Ranges = nil
+	}
+}
