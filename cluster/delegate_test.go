@@ -123,7 +123,8 @@ func TestAMemberThatLostItsKeyIsFoundAtItsURL(t *testing.T) {
 	eventually(t, "the others find it", func() bool {
 		return nodes[1].state(lost) == "alive" && nodes[2].state(lost) == "alive" && lost.state(nodes[2]) == "alive"
 	})
-	if m, ok := nodes[1].m.View().Find(old); !ok || m.State == Alive {
-		t.Errorf("its old self: %v, %v", m.State, ok)
-	}
+	eventually(t, "its old self has failed", func() bool {
+		m, ok := nodes[1].m.View().Find(old)
+		return ok && m.State == Failed
+	})
 }

@@ -25,10 +25,11 @@ const (
 )
 
 var (
-	errNoURL     = errors.New("it advertises no URL and has not dialled this node")
-	errRelayDown = errors.New("there is no session with the member that relays for it")
-	errStranger  = errors.New("somebody else answers at its URL, or nobody does; it is not called")
-	errBackoff   = errors.New("dialled a moment ago, to no avail")
+	errNoURL        = errors.New("it advertises no URL and has not dialled this node")
+	errRelayDown    = errors.New("there is no session with the member that relays for it")
+	errRelayUnknown = errors.New("the member that relays for it is not known")
+	errStranger     = errors.New("somebody else answers at its URL, or nobody does; it is not called")
+	errBackoff      = errors.New("dialled a moment ago, to no avail")
 )
 
 // dialer opens the sessions with members by what their cards say: one attempt at a time for each, with backoff.
@@ -168,21 +169,41 @@ func (m *Membership) urlOf(id identity.ID) (string, error) {
 	return e.card.URL, nil // perhaps none: a relay may know it
 }
 
-// dialMember opens a session with a member by what its card says of it.
+// dialMember opens a session with a member by what its card says of it: to its own URL, or through a member that both
+// can reach. The latter also where its own URL does not work from here, as from another network.
 func (m *Membership) dialMember(ctx context.Context, id identity.ID, url string) error {
-	if url != "" && !strings.HasSuffix(url, "/via/"+string(id)) {
-		return m.dialDirect(ctx, id, url)
+	direct := url != "" && !isVia(url, id)
+	if direct {
+		err := m.dialDirect(ctx, id, url)
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		if m.throughAny(ctx, id, url) == nil {
+			return nil
+		}
+		return err
 	}
+	err := m.throughAny(ctx, id, url)
+	if errors.Is(err, errRelayUnknown) {
+		_, err = m.sessions.Dial(ctx, url, id, nil) // as a newcomer does
+	}
+	return err
+}
+
+// isVia reports whether a URL of id leads through a relay.
+func isVia(url string, id identity.ID) bool { return strings.HasSuffix(url, "/via/"+string(id)) }
+
+// throughAny opens a session with a member through one of the others.
+func (m *Membership) throughAny(ctx context.Context, id identity.ID, url string) error {
 	relays, named := m.relaysOf(id, url)
 	if len(relays) == 0 {
-		if url == "" {
+		switch {
+		case url == "":
 			return errNoURL
-		}
-		if named {
+		case named || !isVia(url, id):
 			return errRelayDown // a session with the relay is being opened, or it is gone and the member moves
 		}
-		_, err := m.sessions.Dial(ctx, url, id, nil) // as a newcomer does
-		return err
+		return errRelayUnknown
 	}
 	var errs []error
 	for _, relay := range relays {
@@ -212,6 +233,19 @@ func (m *Membership) dialDirect(ctx context.Context, id identity.ID, url string)
 		m.strangers.Failed(url, time.Now())
 	}
 	return err
+}
+
+// straighten puts a direct session in the place of one that goes through a relay, if the member can be dialled by now.
+func (m *Membership) straighten(id identity.ID) {
+	url, err := m.urlOf(id)
+	if err != nil || url == "" || isVia(url, id) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(m.ctx, dialWithin)
+	defer cancel()
+	if err := m.dialDirect(ctx, id, url); err != nil { // what there is goes on
+		m.log.Debug("a relayed member has a URL of its own, which does not work from here", "member", id, "url", url, "error", err)
+	}
 }
 
 // wasMet reports whether this node knows a member from more than what is told of it.

@@ -28,6 +28,11 @@ func (m *Membership) maintain() {
 	}
 }
 
+const (
+	hiddenYield    = 4               // times yield, which a hidden member has to dial first
+	straightenLast = 5 * time.Minute // between attempts to do without a relay
+)
+
 // keeper is the state of the maintenance loop, touched by it alone.
 type keeper struct {
 	m         *Membership
@@ -40,7 +45,11 @@ type keeper struct {
 
 func (k *keeper) pass(now time.Time) {
 	m := k.m
-	var dial, nudge, describe, moved []identity.ID
+	peers := make(map[identity.ID]session.Peer)
+	for _, p := range m.sessions.Peers() {
+		peers[p.ID] = p
+	}
+	var dial, nudge, describe, moved, straighten []identity.ID
 	m.mu.Lock()
 	if m.leaving || !m.joining {
 		m.mu.Unlock()
@@ -66,9 +75,18 @@ func (k *keeper) pass(now time.Time) {
 				k.lonely[id] = now
 			}
 			// Both ends hear of one another at about the same time. The smaller id dials and the larger waits a
-			// moment, unless nobody can dial it.
-			first := m.self < id || m.url == ""
-			if first || now.Sub(since) >= m.timing.yield {
+			// moment, unless nobody can dial it. A hidden member is left to dial by itself for longer: its own
+			// session is worth more than one through a relay, for this node can relay to it on that.
+			wait := m.timing.yield
+			switch hidden := isVia(e.card.URL, id) || e.card.URL == ""; {
+			case m.url == "":
+				wait = 0
+			case hidden && !isVia(m.url, m.self):
+				wait *= hiddenYield
+			case m.self < id:
+				wait = 0
+			}
+			if now.Sub(since) >= wait {
 				dial = append(dial, id)
 			}
 		case e.connected:
@@ -101,6 +119,17 @@ func (k *keeper) pass(now time.Time) {
 			e.nextDescribeAt = now.Add(describeWithin + jitter(e.describeWait))
 			describe = append(describe, id)
 		}
+		// A session through a relay with somebody who can be dialled is made a direct one, by the one of the two who
+		// can, or the smaller id.
+		if p, up := peers[id]; up && relayed(p) && e.card.URL != "" && !isVia(e.card.URL, id) && (m.self < id || isVia(m.url, m.self) || m.url == "") {
+			if e.straightenWait == 0 || !now.Before(e.nextStraighten) {
+				e.straightenWait = min(max(2*e.straightenWait, time.Second), straightenLast)
+				e.nextStraighten = now.Add(e.straightenWait)
+				straighten = append(straighten, id)
+			}
+		} else if up {
+			e.straightenWait = 0
+		}
 	}
 	k.tellWaiting(now, m.roster.synced && self.enrolled == 0)
 	forgotten := m.roster.expired(now, m.cfg.ForgetAfter, m.timing.spread)
@@ -132,6 +161,9 @@ func (k *keeper) pass(now time.Time) {
 		// What this node opened to the old URL may hang half open; and what was tried there says nothing of the new one.
 		m.dialer.reset(id)
 		m.sessions.Probe(probeWithin, func(p session.Peer) bool { return p.ID == id && p.Outbound && !relayed(p) })
+	}
+	for _, id := range straighten {
+		m.run(func() { m.straighten(id) })
 	}
 	for _, id := range dial {
 		m.run(func() {

@@ -90,7 +90,7 @@ func TestToldAddressesAreGuardedAndTypedOnesAreNot(t *testing.T) {
 		t.Fatal(err)
 	}
 	x := n.hidden("x", func(c *Config) { c.DialContext = nil }) // the product's own dialling
-	x.join(hub) // typed: 127.0.0.1 is fine
+	x.join(hub)                                                 // typed: 127.0.0.1 is fine
 	eventually(t, "joined by the typed address", func() bool { return x.state(hub) == "alive" })
 
 	var hits atomic.Int64

@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -273,4 +276,46 @@ func TestARelayedSessionDoesNotChain(t *testing.T) {
 	if err := c.m.through(t.Context(), a.id(), b.id()); err == nil || !strings.Contains(err.Error(), "no member of that id is connected") {
 		t.Errorf("got %v", err)
 	}
+}
+
+func TestAMemberWhoseOwnURLDoesNotWorkFromHereIsReachedThroughAnother(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t)
+	var barred sync.Map // addresses that a and b cannot dial
+	far := func(c *Config) {
+		dial := c.DialContext
+		c.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+			if _, yes := barred.Load(address); yes {
+				return nil, &net.OpError{Op: "dial", Net: network, Err: syscall.ECONNREFUSED}
+			}
+			return dial(ctx, network, address)
+		}
+	}
+	hub, a, b := n.start("hub").join(), n.start("a", far), n.start("b", far)
+	// Both are reached by hub and not by each other, as on two networks.
+	barred.Store(a.address, true)
+	barred.Store(b.address, true)
+	a.join(hub)
+	b.join(hub)
+	all := []*node{hub, a, b}
+	eventually(t, "whole, with a session for each pair", func() bool { return whole(all) && paired(all) })
+	if p, ok := a.m.sessions.Peer(b.id()); !ok || !relayed(p) {
+		t.Fatalf("a has b at %+v", p)
+	}
+	// A new URL that works takes the relay's place. The smaller id dials.
+	mover, other := b, a
+	if b.id() < a.id() {
+		mover, other = a, b
+	}
+	moved := strings.Replace(mover.url, "127.0.0.1", "localhost", 1)
+	n.mu.Lock()
+	n.owner[strings.TrimPrefix(moved, "http://")] = mover.name
+	n.mu.Unlock()
+	if err := mover.m.SetURL(moved); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the session is direct", func() bool {
+		p, ok := other.m.sessions.Peer(mover.id())
+		return ok && !relayed(p)
+	})
 }

@@ -31,12 +31,14 @@ type entry struct {
 	card     identity.Card
 	enrolled uint64 // the sequence of the card under which it came to count for the quorum of its task; 0: it does not; see roster
 
-	alive        bool      // gossip holds it alive
-	connected    bool      // a session with it is up
-	met          bool      // it was once, or it is known from disk
-	seenURL      string    // the maintenance loop's: the URL of the card when it last looked
-	lostSession  time.Time // when the last session went down while gossip held it alive; zero: not
-	suspectUntil time.Time // a probe of it failed; gossip has decided by then
+	alive          bool          // gossip holds it alive
+	connected      bool          // a session with it is up
+	met            bool          // it was once, or it is known from disk
+	straightenWait time.Duration // the maintenance loop's: between attempts to do without a relay
+	nextStraighten time.Time
+	seenURL        string    // the maintenance loop's: the URL of the card when it last looked
+	lostSession    time.Time // when the last session went down while gossip held it alive; zero: not
+	suspectUntil   time.Time // a probe of it failed; gossip has decided by then
 
 	state  State // as last computed by refresh
 	since  time.Time
