@@ -191,6 +191,8 @@ type builder struct {
 	env    func(string) (string, bool)
 	params map[string]string
 	memory bool // state-dir: none
+
+	modelFile string // a stored model
 }
 
 // source says where a setting came from.
@@ -203,6 +205,9 @@ func (b *builder) source(name string) string {
 
 // finish does what needs more than one setting.
 func (b *builder) finish(options []Option) error {
+	if err := b.loadModel(); err != nil {
+		return err
+	}
 	if err := b.checkParams(); err != nil {
 		return err
 	}

@@ -60,6 +60,7 @@ func Options() []Option {
 		{Name: "model", Value: "KIND", Default: "knn", Usage: "what predicts: knn, randforest, svm or tree", Choices: []string{"knn", "randforest", "svm", "tree"}, set: setModel},
 		{Name: "data", Value: "FILE.csv", Default: "Iris", Usage: "the rows to learn from, with a header line", Choices: []string{"*.csv", "*.gz"}, set: setPath(func(b *builder) *string { return &b.Node.Data })},
 		{Name: "label", Value: "COLUMN", Default: "the last", Usage: "the column of --data to predict", set: setText(func(b *builder) *string { return &b.Node.Label })},
+		{Name: "model-file", Value: "FILE", Usage: "a model that caucus train stored, in place of --model, --data and all that goes with them", Choices: []string{"*.model"}, set: setPath(func(b *builder) *string { return &b.modelFile })},
 		{Name: "seed", Value: "N", Default: "0", Usage: "draws the held-out rows and the forest; the same seed gives the same model", set: setSeed},
 		{Name: "holdout", Value: "SHARE", Default: "0.3", Usage: "share of rows kept back to measure accuracy; 0 learns from all and cross-validates", set: setHoldout},
 		{Name: "standardise", Switch: true, Default: "for knn and svm on data of your own", Usage: "bring each column to mean 0 and deviation 1 first", set: setStandardise},

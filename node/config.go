@@ -57,6 +57,9 @@ type Config struct {
 	Model ml.Model
 	// Evaluation goes with Model.
 	Evaluation *ml.Evaluation
+	// Stored goes with a Model that ml.Load returned: it is asked as one that was fitted
+	// here, and what is known of its data is shown.
+	Stored *ml.Meta
 	// NoRejoin, for tests: a partition stays.
 	NoRejoin bool
 	// Dial opens the sockets of sessions; nil: net.Dialer. Tests cut links with it.

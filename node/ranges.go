@@ -2,7 +2,6 @@ package node
 
 import (
 	"math"
-	"slices"
 	"strconv"
 
 	"caucus/ml"
@@ -12,19 +11,13 @@ import (
 // rangesOf tells of each feature where its values lie, so that who asks from outside has
 // an idea of them. Anybody may read a card, so the numbers are shortened: they say
 // where the data lie and give no row's values away to the last digit.
-func rangesOf(d *ml.Dataset) []api.FeatureRange {
-	n, columns := d.Len(), len(d.Task.Features)
-	if n == 0 {
+func rangesOf(ranges []ml.Range) []api.FeatureRange {
+	if ranges == nil {
 		return nil
 	}
-	out := make([]api.FeatureRange, columns)
-	column := make([]float64, n)
-	for j := range columns {
-		for i := range n {
-			column[i] = d.X[i*columns+j]
-		}
-		slices.Sort(column)
-		out[j] = api.FeatureRange{Min: short(column[0]), Max: short(column[n-1]), Typical: short(column[n/2])}
+	out := make([]api.FeatureRange, len(ranges))
+	for i, r := range ranges {
+		out[i] = api.FeatureRange{Min: short(r.Min), Max: short(r.Max), Typical: short(r.Typical)}
 	}
 	return out
 }

@@ -67,10 +67,10 @@ func TestANodeIsWatchedForRoundsUntilTheContextEnds(t *testing.T) {
 
 func TestRangesOfIrisAreThoseOfItsColumns(t *testing.T) {
 	want := []api.FeatureRange{{Min: 4.3, Max: 7.9, Typical: 5.8}, {Min: 2, Max: 4.4, Typical: 3}, {Min: 1, Max: 6.9, Typical: 4.4}, {Min: 0.1, Max: 2.5, Typical: 1.3}}
-	if got := rangesOf(ml.Iris()); !slices.Equal(got, want) {
+	if got := rangesOf(ml.Iris().Ranges()); !slices.Equal(got, want) {
 		t.Errorf("%v", got)
 	}
-	if got := rangesOf(&ml.Dataset{}); got != nil {
+	if got := rangesOf((&ml.Dataset{}).Ranges()); got != nil {
 		t.Errorf("of no rows: %v", got)
 	}
 }

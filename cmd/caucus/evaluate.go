@@ -208,19 +208,19 @@ func (a *app) showEvaluation(e *evaluation) {
 		fmt.Fprintf(a.out, "\n  %s among these\n", plural(e.Ties, "tie"))
 	}
 	fmt.Fprintf(a.out, "\nDown: what the rows are. Across: what the consensus says.\n\n")
-	a.showConfusion(e)
+	a.showConfusion(e.Labels, e.Consensus.Confusion)
 }
 
 // showConfusion writes the confusion matrix, its diagonal in green and mistakes in yellow.
-func (a *app) showConfusion(e *evaluation) {
+func (a *app) showConfusion(labels []string, confusion [][]int) {
 	s := a.outStyle
 	head := []string{""}
-	for _, l := range e.Labels {
+	for _, l := range labels {
 		head = append(head, oneLine(l))
 	}
 	t := &table{indent: "  ", head: append(head, "RIGHT")}
-	for i, row := range e.Consensus.Confusion {
-		cells := []cell{text(oneLine(e.Labels[i]))}
+	for i, row := range confusion {
+		cells := []cell{text(oneLine(labels[i]))}
 		sum := 0
 		for j, n := range row {
 			sum += n

@@ -97,6 +97,12 @@ func diagnose(ctx context.Context, cmd *cobra.Command, err error, started bool) 
 		return exitInterrupted, nil
 	case !started: // cobra's own: unknown command or flag, wrong arguments
 		return exitUsage, unknownTries(path, err)
+	case errors.Is(err, ml.ErrModelFile):
+		code = exitFailure
+		if errors.As(err, &setting) {
+			code = exitUsage // as with any setting that is wrong
+		}
+		return code, []string{"caucus train --save FILE   (makes a model file)"}
 	case errors.As(err, &setting):
 		return exitUsage, []string{path + " --help"}
 	case errors.As(err, &problem):

@@ -10,9 +10,20 @@ import (
 	"caucus/node/api"
 )
 
-// parseRow reads features from the command line: numbers in order, one list with
-// commas, or name=value in any order. Names are looked up on the node's card.
+// parseRow is rowOf with the names on the node's card.
 func parseRow(ctx context.Context, c *api.Client, args []string) ([]float64, error) {
+	return rowOf(args, func() ([]string, error) {
+		card, err := c.Card(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return card.Task.Features, nil
+	})
+}
+
+// rowOf reads features from the command line: numbers in order, one list with commas, or
+// name=value in any order. features is asked for the names only if there are any.
+func rowOf(args []string, features func() ([]string, error)) ([]float64, error) {
 	if len(args) == 1 && strings.Count(args[0], ",") > 0 && !strings.Contains(args[0], "=") {
 		args = strings.FieldsFunc(args[0], func(r rune) bool { return r == ',' || r == ' ' })
 	}
@@ -33,11 +44,11 @@ func parseRow(ctx context.Context, c *api.Client, args []string) ([]float64, err
 		}
 		return row, nil
 	case len(args):
-		card, err := c.Card(ctx)
+		names, err := features()
 		if err != nil {
 			return nil, err
 		}
-		return namedRow(card.Task.Features, args)
+		return namedRow(names, args)
 	}
 	return nil, usage("caucus consensus 5.1 3.5 1.4 0.2", "give all features by name (sepal_length=5.1) or all as plain numbers, not both")
 }

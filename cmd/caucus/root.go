@@ -39,7 +39,7 @@ the nodes find one another, and any of them gives the joint answer with every vo
 			root.AddCommand(c)
 		}
 	}
-	group("run", a.upCommand(), a.serveCommand(), a.inviteCommand())
+	group("run", a.upCommand(), a.serveCommand(), a.inviteCommand(), a.trainCommand())
 	group("ask", a.consensusCommand(), a.predictCommand(), a.aggregateCommand(), a.evaluateCommand())
 	group("learn", a.feedbackCommand(), a.weightsCommand(), a.reviewCommand())
 	group("look", a.membersCommand(), a.forgetCommand(), a.healthcheckCommand())

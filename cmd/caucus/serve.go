@@ -28,6 +28,7 @@ variable, the variable before the file.`,
   caucus serve --model knn                                               begin a cluster on this machine
   caucus serve --model knn --public-url https://ab12.ngrok-free.app      begin one for teammates elsewhere
   caucus serve --model randforest --data wine.csv --label cultivar       data of your own
+  caucus serve --model-file wine.model                                   what caucus train stored
   caucus serve --model svm --param kernel=rbf --param c=10 --listen 127.0.0.1:5010
   caucus serve --config configs/knn.yaml`,
 		Args: arguments(0, 0, ""),
