@@ -28,8 +28,9 @@ var mayImport = map[string][]string{
 
 	"node/dialect": {"ml", "node/consensus", "cluster/reach"}, // what tunnels say has one explanation
 	"node/web":     {},
+	"node/receipt": {"ml", "node/consensus", "cluster/evidence", "cluster/identity", "cluster/session"},
 	"node/api":     {"ml", "node/consensus", "node/dialect", "node/web", "cluster", "cluster/identity"},
-	"node":         {"ml", "node/api", "node/consensus", "node/dialect", "node/web", "cluster/...", "cluster"},
+	"node":         {"ml", "node/api", "node/consensus", "node/dialect", "node/receipt", "node/web", "cluster/...", "cluster"},
 	// For tests of the packages below it; the product does not import it.
 	"node/nodetest": {"ml", "node", "node/api", "node/consensus", "cluster", "cluster/..."},
 

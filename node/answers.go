@@ -34,6 +34,7 @@ func (a *ask) decode(b []byte) (consensus.Outcome, string) {
 	switch o := consensus.Outcome(a.answer.Outcome); o {
 	case consensus.OK:
 	case consensus.Abstain, consensus.BadSchema, consensus.BadLabel, consensus.Shed, consensus.Timeout, consensus.Internal,
+		consensus.ConnectError, // of its upstream
 		consensus.HTTPError, consensus.TooLarge, consensus.BadJSON, consensus.TLSError, consensus.RefusedRedirect, consensus.BlockedAddress:
 		return o, clean(a.answer.Reason)
 	default: // the others are for the asking node to find
@@ -44,6 +45,12 @@ func (a *ask) decode(b []byte) (consensus.Outcome, string) {
 	}
 	if n := len(a.answer.Probabilities); n != 0 && n != r.n*classes {
 		return consensus.BadSchema, "its answer has another number of probabilities than there are labels"
+	}
+	if r.sign {
+		p := &r.inv.peers[a.i]
+		if session.VerifyAnswer(p.key, r.e.self, p.id, &r.question, &a.answer) != nil || a.answer.Fingerprint != p.fingerprint {
+			return consensus.BadSignature, "its signature does not hold"
+		}
 	}
 	a.vote.Outcome = consensus.OK
 	for i := r.n - 1; i >= 0; i-- { // the first row last, which is the vote of a round of one

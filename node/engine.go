@@ -46,6 +46,8 @@ type engine struct {
 	history *history
 	recall  *recall
 	learner learner
+	key     *identity.Key // signs receipts
+	proofs  receipts
 	log     *slog.Logger
 	now     func() time.Time
 

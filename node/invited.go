@@ -41,6 +41,7 @@ type peer struct {
 
 	key         ed25519.PublicKey
 	fingerprint [32]byte // of its model
+	card        []byte   // signed
 }
 
 // votes reports whether a member counts in rounds of the task.
@@ -94,7 +95,7 @@ func (e *engine) derive(v *cluster.View) *invited {
 		}
 		inv.add(peer{
 			id: m.ID, name: name, model: m.Model, state: m.State, since: m.Since,
-			health: healths[i], metrics: e.metrics.peer(m.ID), key: m.PublicKey, fingerprint: m.Fingerprint,
+			health: healths[i], metrics: e.metrics.peer(m.ID), key: m.PublicKey, fingerprint: m.Fingerprint, card: m.Signed,
 		})
 	}
 	inv.digest = digestOf(inv.peers)

@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"caucus/cluster/evidence"
-	"caucus/cluster/identity"
 	"caucus/node/consensus"
+	"caucus/node/receipt"
 )
 
 // learnt is what the evidence says of some members: a pure function of the two, so that
@@ -160,29 +160,14 @@ func learn(classes int, inv *invited, s *evidence.Snapshot) *learnt {
 	for i := range inv.peers {
 		peers[i] = consensus.Peer{ID: string(inv.peers[i].id), Fingerprint: string(inv.peers[i].fingerprint[:])}
 	}
-	var records []consensus.Record
-	var sum [32]byte
-	if s != nil {
-		records = recordsOf(s, inv)
-		if s.Records() > 0 {
-			sum = s.Digest()
-			x.evidence = rosterDigest(sum)
-		}
-	}
-	basis, err := consensus.Learn(classes, peers, records)
+	basis, err := receipt.Learn(classes, peers, s)
 	if err != nil {
 		// Only for more members or labels than can be counted, which the roster and the task rule out.
 		basis = &consensus.Basis{Classes: classes, Best: -1}
 	}
-	if s != nil {
-		for _, q := range s.Equivocations() {
-			for i := range basis.Members {
-				if basis.Members[i].ID == string(q.Voter) {
-					basis.Members[i].TwoFaced = true
-				}
-			}
-		}
-		basis.Disputed = s.Disputed()
+	sum := receipt.DigestOf(s)
+	if sum != (receipt.Digest{}) {
+		x.evidence = rosterDigest(sum)
 	}
 	x.basis = basis
 	for m := range x.plans {
@@ -192,36 +177,6 @@ func learn(classes int, inv *invited, s *evidence.Snapshot) *learnt {
 	both := sha256.Sum256(append(sum[:], inv.digest[:]...))
 	x.digest = rosterDigest(both)
 	return x
-}
-
-// recordsOf puts the labelled rows into the form that weights are learnt from, one record
-// a row. Only votes by the model that a member has now count: skill is a model's, and who
-// puts another model in its place has to earn its weight anew.
-func recordsOf(s *evidence.Snapshot, inv *invited) []consensus.Record {
-	models := make(map[identity.ID][32]byte, len(inv.peers))
-	for i := range inv.peers {
-		models[inv.peers[i].id] = inv.peers[i].fingerprint
-	}
-	rows := s.Rows()
-	records := make([]consensus.Record, len(rows))
-	for i := range rows {
-		row := &rows[i]
-		// Which label stands has been settled among the labellers, so one speaks for all.
-		r := consensus.Record{Row: row.Key.Digest(), Label: row.Label, Votes: make([]consensus.Vote, 0, len(row.Votes))}
-		for j := range row.Votes {
-			v := &row.Votes[j]
-			if model, member := models[v.Voter]; !member || model != v.Fingerprint {
-				continue
-			}
-			vote := consensus.Vote{Voter: string(v.Voter), Outcome: consensus.OK, Label: v.Label}
-			for _, p := range v.Probabilities {
-				vote.Probabilities = append(vote.Probabilities, consensus.Millionths(p))
-			}
-			r.Votes = append(r.Votes, vote)
-		}
-		records[i] = r
-	}
-	return records
 }
 
 // digestOf is of the members and their models.

@@ -190,19 +190,22 @@ func TestAMemberThatWasAwayWhenALabelCameIsNeitherRightNorWrong(t *testing.T) {
 	}
 }
 
+// loadKey reads the key of a node with a state folder.
+func loadKey(t *testing.T, m *nodetest.Member) *identity.Key {
+	t.Helper()
+	key, err := identity.LoadOrCreate(m.Config.StateDir)
+	if err != nil || key.ID() != m.ID() {
+		t.Fatal(err)
+	}
+	return key
+}
+
 func TestForgedVotesAreRefused(t *testing.T) {
 	nodes := nodetest.Start(t, 3, keep(t))
 	for _, m := range nodes {
 		m.WaitInvited(3)
 	}
-	key, err := identity.LoadOrCreate(nodes[1].Config.StateDir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	victim, err := identity.LoadOrCreate(nodes[2].Config.StateDir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	key, victim := loadKey(t, nodes[1]), loadKey(t, nodes[2])
 	task := ml.Iris().Task.Digest()
 	features := session.FeaturesDigest(setosa)
 	forge := func(signer *identity.Key, requester identity.ID) []byte {

@@ -31,6 +31,7 @@ import (
 	"caucus/cluster/reach"
 	"caucus/ml"
 	"caucus/node/api"
+	"caucus/node/dialect"
 )
 
 // Node is one process's node: one model, one membership, one HTTP server.
@@ -47,12 +48,15 @@ type Node struct {
 	engine     *engine
 	feedback   *feedback
 	policy     evidence.Policy // whose labels count
+	upstream   *dialect.Upstream // nil: the model is this node's own
 	api        *api.API
 	tunnel     *reach.Tunnel // nil: none is asked for
 	server     *http.Server
 
 	ready    chan struct{} // closed once this node answers /consensus
 	settled  atomic.Bool   // the same, to look at without a channel
+	// formChanged holds a token when the upstream is asked in another way than before.
+	formChanged chan struct{}
 	started  atomic.Bool   // Run was called
 	cleanups []cleanup     // in the order in which things were opened
 	closed   atomic.Bool
@@ -102,11 +106,12 @@ func New(ctx context.Context, cfg Config) (n *Node, err error) {
 
 	n.info = &api.Info{
 		ID: string(n.id), Name: cfg.Name, Model: string(n.local.model.Kind()), Version: cfg.Version,
-		Features: n.local.task.Features, Labels: n.local.task.Labels, Probabilistic: n.local.probs, Deadline: cfg.Deadline,
+		Features: n.local.task.Features, Labels: n.local.task.Labels, Probabilistic: n.probabilistic(), Deadline: cfg.Deadline,
 	}
 	n.engine.cluster, n.engine.courier, n.engine.self = n.cluster, sessionCourier{n.cluster}, n.id
 	n.engine.learner.log = n.cluster.Evidence()
 	n.engine.metrics.registry.MustRegister(weightGauges{n.engine.learner.current.Load})
+	n.engine.key = key
 	n.feedback = &feedback{key: key, log: n.cluster.Evidence(), engine: n.engine, carrier: n.cluster}
 	n.onClose("the rounds", func() error { n.engine.history.clear(); return nil })
 
@@ -154,9 +159,7 @@ func (n *Node) key() (*identity.Key, error) {
 // join makes the membership, which talks to nobody before Run.
 func (n *Node) join(key *identity.Key) error {
 	task := n.local.task
-	about, err := description{
-		Task: task, Params: n.local.model.Params(), Evaluation: n.evaluation, Version: n.cfg.Version,
-	}.encode()
+	about, err := n.about()
 	if err != nil {
 		return err
 	}

@@ -3,12 +3,15 @@ package node
 import (
 	"context"
 	"errors"
+	"math"
 	"slices"
 	"time"
 
+	"caucus/cluster/session"
 	"caucus/ml"
 	"caucus/node/api"
 	"caucus/node/consensus"
+	"caucus/node/dialect"
 )
 
 // askSelf asks this node's own model: here and now if it is quick, else beside the wait.
@@ -60,7 +63,7 @@ func (a *ask) ownVote(err error) {
 	for _, y := range a.labels {
 		a.answer.Labels = append(a.answer.Labels, uint16(y))
 	}
-	a.answer.Probabilities = appendMillionths(a.answer.Probabilities[:0], a.floats)
+	a.answer.Probabilities = appendMillionths(a.answer.Probabilities[:0], given(a.floats))
 	a.outcome, a.reason = consensus.OK, ""
 	a.vote.Outcome = consensus.OK
 	for i := r.n - 1; i >= 0; i-- {
@@ -69,6 +72,13 @@ func (a *ask) ownVote(err error) {
 			a.outcome, a.reason = o, badVote(o, &a.vote, i, r.n)
 			a.vote = consensus.Vote{Outcome: o}
 			return
+		}
+	}
+	if r.sign {
+		a.answer.Fingerprint = r.e.local.fingerprint
+		if err := session.SignAnswer(r.e.key, r.e.self, &r.question, &a.answer); err != nil {
+			a.outcome, a.reason = consensus.Internal, "its vote could not be signed"
+			a.vote = consensus.Vote{Outcome: a.outcome}
 		}
 	}
 }
@@ -88,7 +98,13 @@ func appendMillionths(dst []uint32, probs []float64) []uint32 {
 
 // modelFailure says what an error of the local model means, for its own node and for peers.
 func modelFailure(err error) (consensus.Outcome, string) {
+	var upstream *dialect.Failure
 	switch {
+	case errors.As(err, &upstream):
+		if upstream.Reply.Outcome == consensus.Pending {
+			return consensus.Timeout, "its upstream did not answer in time"
+		}
+		return upstream.Reply.Outcome, clean(upstream.Error())
 	case errors.Is(err, errModelPanic):
 		return consensus.Internal, "its model panicked"
 	case errors.Is(err, errModelLabel):
@@ -106,9 +122,22 @@ func modelFailure(err error) (consensus.Outcome, string) {
 // problemOfModel is modelFailure for /predict.
 func problemOfModel(err error) error {
 	var p *api.Problem
+	var upstream *dialect.Failure
 	switch {
 	case err == nil:
 		return nil
+	case errors.As(err, &upstream):
+		kind := api.UpstreamFailed
+		switch upstream.Reply.Outcome {
+		case consensus.Shed:
+			kind = api.Overloaded
+		case consensus.Timeout, consensus.Pending:
+			kind = api.ModelTimeout
+		}
+		p = api.NewProblem(kind, clean(upstream.Error())+"; /consensus does without it")
+		if kind == api.Overloaded && upstream.Reply.RetryAfter > 0 {
+			p.RetryAfter = int(math.Ceil(upstream.Reply.RetryAfter.Seconds()))
+		}
 	case errors.Is(err, ml.ErrShape), errors.Is(err, ml.ErrNotFinite):
 		p = api.NewProblem(api.BadInput, clean(err.Error()))
 	case errors.Is(err, errModelBusy):

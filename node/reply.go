@@ -20,6 +20,9 @@ func (r *round) finish() error {
 	}
 	r.counter.Result(&r.result)
 	r.fillReply()
+	if err := r.prove(); err != nil {
+		return err
+	}
 	r.e.record(r, r.result.Status, r.result.Margin)
 	if r.result.Status == consensus.NoQuorum || r.result.Status == consensus.Undecided {
 		return r.noQuorum(&r.result, r.reply.Votes, r.reply.Summary)
@@ -69,7 +72,7 @@ func (r *round) fillReply() {
 	p.Summary = r.summary()
 	p.Round, p.Asked, p.Roster, p.Evidence = r.idText, string(r.e.self), r.inv.roster, r.learnt.evidence
 	p.ElapsedMs = millis(r.elapsed)
-	p.RequestID = r.request
+	p.RequestID, p.Receipt = r.request, ""
 }
 
 func (r *round) fillVote(v *api.Vote, i int) {

@@ -38,6 +38,8 @@ type round struct {
 	plan     *consensus.Plan // how the method asked for is carried out with it
 	request  string
 	wire     []byte // the question as it goes to peers
+	question session.Question
+	sign     bool // a receipt is wanted, so votes must be signed
 
 	mu      sync.Mutex // guards what follows, and the counter until closed
 	counter consensus.Counter
@@ -108,6 +110,8 @@ func (r *round) begin(inv *invited, q *api.Question) error {
 	r.start = q.Start
 	r.limit = e.limit(q)
 	r.rows = append(r.rows[:0], q.Rows...)
+	r.question = session.Question{Round: r.id, RequestID: r.request, Task: e.local.digest, Columns: e.local.columns, Rows: r.rows, Sign: q.Receipt}
+	r.sign = q.Receipt
 	r.rule, r.learnt, r.plan = e.rule(q, inv)
 	if r.plan.Method == consensus.EM {
 		r.patience = api.WaitAll // it weighs all the votes of a batch together
@@ -132,12 +136,10 @@ func (r *round) begin(inv *invited, q *api.Question) error {
 // askPeers puts the question to all but this node. Its own vote comes after: by then the
 // questions are on their way.
 func (r *round) askPeers() {
-	e := r.e
 	if len(r.asks) == 1 && r.inv.self == 0 {
 		return
 	}
-	q := session.Question{Round: r.id, RequestID: r.request, Task: e.local.digest, Columns: e.local.columns, Rows: r.rows}
-	r.wire = q.Append(r.wire[:0])
+	r.wire = r.question.Append(r.wire[:0])
 	for i := range r.asks {
 		if i != r.inv.self {
 			r.askPeer(i)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -16,6 +17,7 @@ func (a *app) consensusCommand() *cobra.Command {
 	var (
 		o       api.ConsensusOptions
 		require string
+		proof   string // file for the receipt
 	)
 	cmd := &cobra.Command{
 		Use:   "consensus FEATURE...",
@@ -36,6 +38,7 @@ shows every one. Give the features in order, or by name in any order.`,
 	f.StringSliceVar(&o.Models, "models", nil, "ask only these `KINDS` of model, such as knn,svm")
 	f.StringVar(&o.Wait, "wait", "", "answer `WHEN` decided (as soon as it is certain) or all (have voted)")
 	f.StringVar(&require, "require", "", "with `full`, every member must vote")
+	f.StringVar(&proof, "receipt", "", "have the voters sign, and keep the receipt in this `FILE` for caucus verify")
 	f.BoolVar(&o.Minority, "minority", false, "answer also when too few voted, and say so")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		r.patience = max(r.patience, o.Timeout+5*time.Second) // the node ends the round, not we
@@ -45,18 +48,31 @@ shows every one. Give the features in order, or by name in any order.`,
 		default:
 			return usage("--require full", "there is no --require %q; it takes full", require)
 		}
+		o.Receipt = proof != ""
 		return r.ask(cmd.Context(), func(ctx context.Context, c *api.Client) error {
 			row, err := parseRow(ctx, c, args)
 			if err != nil {
 				return err
 			}
-			if r.json {
+			if r.json && proof == "" {
 				return r.raw(ctx, http.MethodPost, "/consensus", o.Query(), map[string]any{"features": row})
 			}
 			reply, err := c.Consensus(ctx, row, o)
 			if err != nil {
-				a.showNoQuorum(err)
+				if r.json {
+					a.printProblem(err)
+				} else {
+					a.showNoQuorum(err)
+				}
 				return err
+			}
+			if proof != "" {
+				if err := a.keepReceipt(ctx, c, reply, proof); err != nil {
+					return err
+				}
+			}
+			if r.json {
+				return a.printJSON(reply)
 			}
 			showConsensus(a.out, reply, "", a.outStyle)
 			return nil
@@ -86,4 +102,21 @@ func (a *app) showNoQuorum(err error) {
 	if p.ProvisionalLabel != "" {
 		fmt.Fprintf(a.err, "  so far: %s (not enough to rely on)\n", oneLine(p.ProvisionalLabel))
 	}
+}
+
+// keepReceipt writes the receipt to a file: with the evidence where the node gives it (to who
+// is on its machine or has the token), else as it came with the reply.
+func (a *app) keepReceipt(ctx context.Context, c *api.Client, reply *api.ConsensusReply, path string) error {
+	b, err := c.Receipt(ctx, reply.Round, true)
+	if err != nil {
+		b = []byte(reply.Receipt)
+	}
+	if len(b) == 0 {
+		return &failure{code: exitFailure, err: errors.New("the node gave no receipt"), try: "a node of this version: caucus version"}
+	}
+	if err := os.WriteFile(path, b, 0o644); err != nil {
+		return &failure{code: exitFailure, err: err, try: "another file: --receipt FILE"}
+	}
+	fmt.Fprintf(a.err, "the receipt is in %s; check it with: %s verify %s\n", path, a.self, path)
+	return nil
 }

@@ -3,9 +3,14 @@
 package main
 
 import (
+	"encoding/json"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+
+	"caucus/node/api"
 )
 
 // TestCommandsThatLearn gives labels to real nodes and looks at what they teach.
@@ -63,5 +68,39 @@ func TestCommandsThatLearn(t *testing.T) {
 				t.Errorf("standard output:\n%s\nstandard error:\n%s", stdout, stderr)
 			}
 		})
+	}
+
+	proof := filepath.Join(t.TempDir(), "receipt.json")
+	code, stdout, stderr := caucus(t, "", "consensus", "6.3", "2.8", "5.1", "1.5", "--method", "weighted", "--receipt", proof, "--node", nodes[1])
+	if code != 0 || !strings.Contains(stderr, "caucus verify "+proof) {
+		t.Fatalf("%d\n%s\n%s", code, stdout, stderr)
+	}
+	code, stdout, stderr = caucus(t, "", "verify", proof)
+	if code != 0 || !regexp.MustCompile(`^virginica +the receipt of round \w{26} holds\n`).MatchString(stdout) || !strings.Contains(stdout, "learnt anew from 150 records in the receipt") {
+		t.Errorf("%d\n%s\n%s", code, stdout, stderr)
+	}
+	b, err := os.ReadFile(proof)
+	if err != nil {
+		t.Fatal(err)
+	}
+	forged := strings.Replace(string(b), `"label":2`, `"label":1`, 1)
+	code, stdout, stderr = caucus(t, forged, "verify", "-")
+	if code != 1 || stdout != "" || !regexp.MustCompile(`^caucus: - does not hold, votes\[\d\]\.signature: \w+ did not sign this vote`).MatchString(stderr) {
+		t.Errorf("%d\n%s\n%s", code, stdout, stderr)
+	}
+	if code, stdout, _ = caucus(t, forged, "verify", "-", "--json"); code != 1 || !strings.HasPrefix(stdout, `{"holds":false,"where":"votes[`) {
+		t.Errorf("%d\n%s", code, stdout)
+	}
+	// What the reply itself carries is enough for all but the weights.
+	code, stdout, stderr = caucus(t, "", "consensus", "6.3", "2.8", "5.1", "1.5", "--receipt", proof, "--json", "--node", nodes[1])
+	var reply api.ConsensusReply
+	if err := json.Unmarshal([]byte(stdout), &reply); code != 0 || err != nil {
+		t.Fatalf("%d %v\n%s\n%s", code, err, stdout, stderr)
+	}
+	if code, _, stderr = caucus(t, reply.Receipt, "verify", "-"); code != 0 || !strings.Contains(stderr, "weights: the word of") {
+		t.Errorf("%d\n%s", code, stderr)
+	}
+	if code, _, stderr = caucus(t, "", "verify", "/nowhere.json"); code != 1 || !strings.Contains(stderr, "nowhere.json") {
+		t.Errorf("%d\n%s", code, stderr)
 	}
 }

@@ -30,7 +30,7 @@ the nodes find one another, and any of them gives the joint answer with every vo
 	root.AddGroup(
 		&cobra.Group{ID: "run", Title: "Run nodes:"},
 		&cobra.Group{ID: "ask", Title: "Ask:"},
-		&cobra.Group{ID: "learn", Title: "Learn from labels:"},
+		&cobra.Group{ID: "learn", Title: "Learn and check:"},
 		&cobra.Group{ID: "look", Title: "Look after a cluster:"},
 	)
 	group := func(id string, commands ...*cobra.Command) {
@@ -41,7 +41,7 @@ the nodes find one another, and any of them gives the joint answer with every vo
 	}
 	group("run", a.upCommand(), a.serveCommand(), a.inviteCommand(), a.trainCommand())
 	group("ask", a.consensusCommand(), a.predictCommand(), a.aggregateCommand(), a.evaluateCommand())
-	group("learn", a.feedbackCommand(), a.weightsCommand(), a.reviewCommand())
+	group("learn", a.feedbackCommand(), a.weightsCommand(), a.reviewCommand(), a.verifyCommand())
 	group("look", a.membersCommand(), a.forgetCommand(), a.healthcheckCommand())
 	root.AddCommand(a.versionCommand())
 	return root

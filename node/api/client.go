@@ -36,6 +36,7 @@ type ConsensusOptions struct {
 	Full     bool          // every invited member must vote
 	Wait     string        // decided, all
 	Minority bool          // answer below the quorum too
+	Receipt  bool          // the reply is to carry a receipt
 }
 
 // NewClient returns a client of the node at base: an origin, with or without a
@@ -157,6 +158,16 @@ func (c *Client) Weights(ctx context.Context) (*WeightsReply, error) {
 	return ask[WeightsReply](ctx, c, http.MethodGet, "/weights", nil, nil)
 }
 
+// Receipt returns the receipt of a round that was asked for with one, byte for byte; with
+// evidence, the records that its weights come from are in it.
+func (c *Client) Receipt(ctx context.Context, round string, evidence bool) ([]byte, error) {
+	q := url.Values{}
+	if evidence {
+		q.Set("evidence", "true")
+	}
+	return c.do(ctx, http.MethodGet, "/rounds/"+url.PathEscape(round)+"/receipt", q, nil)
+}
+
 // Review lists the node's recent rounds that most need a label; limit 0 means all that are kept.
 func (c *Client) Review(ctx context.Context, limit int) (*ReviewReply, error) {
 	q := url.Values{}
@@ -188,6 +199,7 @@ func (o ConsensusOptions) query() url.Values {
 	set("require", "full", o.Full)
 	set("wait", o.Wait, o.Wait != "")
 	set("minority", "true", o.Minority)
+	set("receipt", "true", o.Receipt)
 	return q
 }
 

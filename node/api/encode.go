@@ -133,6 +133,10 @@ func (r *ConsensusReply) AppendJSON(dst []byte) []byte {
 		dst = append(dst, ']')
 	}
 	dst = appendTail(dst, r.Round, r.Asked, r.Roster, r.Evidence, r.ElapsedMs, r.RequestID)
+	if r.Receipt != "" {
+		dst = append(dst, `,"receipt":`...)
+		dst = appendString(dst, r.Receipt)
+	}
 	return append(dst, '}')
 }
 

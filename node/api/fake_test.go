@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -88,6 +89,13 @@ func (f *fakeNode) Feedback(_ context.Context, q *Labels) (*FeedbackReply, error
 }
 
 func (f *fakeNode) Weights() (*WeightsReply, error) { return &WeightsReply{Asked: "k3f"}, nil }
+
+func (f *fakeNode) Receipt(id string, evidence bool) ([]byte, error) {
+	if id != "known" {
+		return nil, NewProblem(NotFound, "not known")
+	}
+	return fmt.Appendf(nil, "{\"evidence\":%v}\n", evidence), nil
+}
 
 func (f *fakeNode) Review(limit int) []ReviewRound {
 	return []ReviewRound{{Round: "r1"}, {Round: "r2"}}[:min(limit, 2)]

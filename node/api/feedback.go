@@ -19,6 +19,7 @@ func (a *API) mountLearning() {
 	for _, m := range []string{http.MethodGet, http.MethodHead} {
 		a.engine.Handle(m, "/weights", a.local, a.plain(func(*gin.Context) (any, error) { return a.node.Weights() }))
 		a.engine.Handle(m, "/review", a.local, a.review)
+		a.engine.Handle(m, "/rounds/:id/receipt", a.local, a.receipt)
 	}
 }
 
@@ -206,5 +207,31 @@ func (a *API) review(c *gin.Context) {
 			rounds = []ReviewRound{}
 		}
 		return a.send(c, ReviewReply{Features: a.info.Features, Labels: a.info.Labels, Rounds: rounds})
+	})(c)
+}
+
+// receipt answers GET /rounds/{id}/receipt with the very bytes that were signed.
+func (a *API) receipt(c *gin.Context) {
+	a.fails(func(c *gin.Context) error {
+		raw := c.Request.URL.RawQuery
+		if wantsPretty(raw) {
+			return NewProblem(BadInput, "a receipt is signed byte for byte, so it cannot be indented; leave out pretty")
+		}
+		q, err := onlyKnown(raw, "evidence")
+		if err != nil {
+			return err
+		}
+		evidence := false
+		if q.Has("evidence") {
+			if evidence, err = parseBool("evidence", q.Get("evidence")); err != nil {
+				return err
+			}
+		}
+		b, err := a.node.Receipt(c.Param("id"), evidence)
+		if err != nil {
+			return err
+		}
+		write(c, b, false)
+		return nil
 	})(c)
 }

@@ -12,6 +12,7 @@ type Node interface {
 	Info() *Info
 	// Predict asks the local model for rows (row-major, checked). labels has a place a
 	// row; probs, when not nil, rows x labels, and is filled if the model has any.
+	// NaN in the first place means that there are none this time.
 	// The slices belong to the caller and are not touched after Predict has returned.
 	Predict(ctx context.Context, rows []float64, labels []int, probs []float64) error
 	// Consensus plays one round. The caller releases the round when it has written the reply.
@@ -29,6 +30,9 @@ type Node interface {
 	// Review returns at most limit recent rounds of this node's without a label, those
 	// first on which the voters differ most.
 	Review(limit int) []ReviewRound
+	// Receipt returns the receipt of a recent round that was asked for one; with evidence, all
+	// the records that its weights come from are in it. Errors are *Problem.
+	Receipt(id string, evidence bool) ([]byte, error)
 	// Watch calls look at once, and again whenever members or rounds may have changed, until
 	// ctx ends. look does not block.
 	Watch(ctx context.Context, look func())
@@ -80,5 +84,6 @@ type Question struct {
 	Models    []string      // empty: all kinds
 	Full      bool
 	Minority  bool
+	Receipt   bool // votes are to be signed, and the reply to carry a receipt
 	Wait      Wait
 }

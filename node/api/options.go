@@ -8,7 +8,7 @@ import (
 )
 
 // consensusOptions are the parameters of a round, in the query or in the JSON body.
-var consensusOptions = []string{"method", "quorum", "timeout", "models", "require", "wait", "minority"}
+var consensusOptions = []string{"method", "quorum", "timeout", "models", "require", "wait", "minority", "receipt"}
 
 // methods that may be asked for. em needs many rows.
 var methods = []string{"auto", "majority", "weighted", "soft", "em"}
@@ -46,6 +46,8 @@ func (in *input) option(key, value string) (done bool, err error) {
 		in.q.Full = err == nil
 	case "minority":
 		in.q.Minority, err = parseBool(key, value)
+	case "receipt":
+		in.q.Receipt, err = parseBool(key, value)
 	case "wait":
 		var w string
 		w, err = oneOf(key, value, "decided", "all")
@@ -129,6 +131,9 @@ func validName(s string) bool {
 func (in *input) check(deadline time.Duration) error {
 	if in.q.Timeout > deadline {
 		return Problemf(BadInput, "timeout is %v; this node answers within %v, so give at most that", in.q.Timeout, deadline)
+	}
+	if in.q.Receipt && in.q.Batch {
+		return NewProblem(BadInput, "receipt=true is for one row; a batch has none, so ask row by row")
 	}
 	if in.q.Method == "em" && !in.q.Batch {
 		return NewProblem(BadInput, "method=em learns from many rows at once; send a batch with POST and \"instances\", or use another method")

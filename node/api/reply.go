@@ -20,6 +20,7 @@ const (
 	QuorumNotReached = "quorum-not-reached" // 503
 	ModelTimeout     = "model-timeout"      // 503
 	NotReady         = "not-ready"          // 503
+	UpstreamFailed   = "upstream-failed"    // 503
 )
 
 // PredictReply answers /predict for one row.
@@ -87,6 +88,7 @@ type ConsensusReply struct {
 	Evidence        string       `json:"evidence"` // likewise; empty while there is none
 	ElapsedMs       Millis       `json:"elapsed_ms"`
 	RequestID       string       `json:"request_id"`
+	Receipt         string       `json:"receipt,omitempty"` // the whole text of the receipt, if one was asked for
 }
 
 // BatchRow is one row's outcome in a batch. Votes holds class indexes in the order
@@ -154,6 +156,7 @@ type Member struct {
 	Via        string      `json:"via"`               // the id of the member that relays for it
 	Carries    []string    `json:"carries,omitempty"` // the ids of those that it relays for
 	Accuracy   *Millionths `json:"accuracy"`          // its own word; null if unknown
+	Form       string      `json:"form,omitempty"`    // how the server that it stands in front of is asked
 	Voter      bool        `json:"voter"`             // counts towards the quorum of this node's rounds
 	Connected  bool        `json:"connected"`
 	Reason     string      `json:"reason"` // why it does not vote or was refused
