@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -38,12 +39,40 @@ func (m *Membership) onStream(peer identity.ID, kind session.StreamKind, conn ne
 	}
 }
 
+// Describe replaces this node's description and advertises that there is a new one. b must not be
+// changed afterwards.
+func (m *Membership) Describe(b []byte) error {
+	if len(b) > MaxDescription {
+		return fmt.Errorf("cluster: the description has %d bytes, the limit is %d", len(b), MaxDescription)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.stopped || m.leaving {
+		return ErrStopped
+	}
+	if bytes.Equal(m.cfg.Description, b) {
+		return nil
+	}
+	old := m.cfg.Description
+	m.cfg.Description = b
+	if err := m.signLocked(false); err != nil { // the others fetch it when they see a newer card
+		m.cfg.Description = old
+		return fmt.Errorf("cluster: %w", err)
+	}
+	m.publishLocked()
+	m.kick(m.kickAnnounce)
+	return nil
+}
+
 // describe answers with this node's description: its length as a u32, then itself.
 func (m *Membership) describe(conn net.Conn) {
 	defer conn.Close()
 	conn.SetDeadline(time.Now().Add(describeWithin))
-	b := binary.BigEndian.AppendUint32(make([]byte, 0, 4+len(m.cfg.Description)), uint32(len(m.cfg.Description)))
-	if _, err := conn.Write(append(b, m.cfg.Description...)); err != nil {
+	m.mu.Lock()
+	about := m.cfg.Description // replaced by Describe, never changed
+	m.mu.Unlock()
+	b := binary.BigEndian.AppendUint32(make([]byte, 0, 4+len(about)), uint32(len(about)))
+	if _, err := conn.Write(append(b, about...)); err != nil {
 		m.log.Debug("description not sent", "error", err)
 	}
 }

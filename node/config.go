@@ -17,6 +17,7 @@ import (
 	"caucus/cluster/identity"
 	"caucus/cluster/reach"
 	"caucus/ml"
+	"caucus/node/dialect"
 )
 
 // Config says what one node is. Fill it from DefaultConfig; Validate names the field and
@@ -29,6 +30,8 @@ type Config struct {
 	Data         string            // CSV file; empty: Iris
 	Label        string            // label column; empty: the last
 	Holdout      float64           // share of rows held out for the accuracy shown, default 0.3; 0: train on all, cross-validate
+	Upstream     string            // URL of a model server to stand in front of, instead of fitting a model; Data is then to measure it by
+	TaskFile     string            // what the upstream predicts; empty: what Data is of, else Iris
 	PublicURL    string            // how others reach this node, if known
 	WatchAgent   bool              // look for an ngrok agent on this machine whose tunnel leads here
 	Ngrok        bool              // open a tunnel at ngrok
@@ -124,6 +127,9 @@ func set[T comparable](field *T, to T) {
 }
 
 func (c *Config) kind() ml.Kind {
+	if c.Upstream != "" {
+		return dialect.Kind
+	}
 	if c.Model != nil {
 		return c.Model.Kind()
 	}
@@ -212,6 +218,17 @@ func loopback(host string) bool {
 }
 
 func (c *Config) validateModel() error {
+	switch {
+	case c.TaskFile != "" && c.Upstream == "":
+		return errors.New("task says what an upstream predicts, and there is none; give --upstream URL with it, or leave it out")
+	case c.Upstream == "":
+	case c.Model != nil:
+		return errors.New("upstream is one model, and there is another besides; take one of the two away")
+	default:
+		if _, err := dialect.ParseBase(c.Upstream); err != nil {
+			return fmt.Errorf("upstream: %w", err)
+		}
+	}
 	if c.Model == nil && !slices.Contains(ml.Kinds(), c.Fit.Kind) {
 		kinds := make([]string, 0, 4)
 		for _, k := range ml.Kinds() {

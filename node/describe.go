@@ -35,6 +35,22 @@ func (d description) encode() ([]byte, error) {
 	return json.Marshal(description{Task: ml.Task{Name: d.Task.Name}, Version: d.Version})
 }
 
+// about is this node's description as it is now.
+func (n *Node) about() ([]byte, error) {
+	return description{
+		Task: n.local.task, Params: n.local.model.Params(), Evaluation: n.evaluation, Version: n.cfg.Version,
+	}.encode()
+}
+
+// probabilistic reports whether answers of /predict have probabilities. Of an upstream it is what the
+// first answer showed.
+func (n *Node) probabilistic() bool {
+	if n.upstream != nil {
+		return n.upstream.GivesProbabilities()
+	}
+	return n.local.probs
+}
+
 // maxDiffs is how many differences between two tasks are told.
 const maxDiffs = 4
 
@@ -71,6 +87,9 @@ func (n *Node) member(m *cluster.Member) api.Member {
 	described := len(m.Description) > 0 && json.Unmarshal(m.Description, &d) == nil
 	if described {
 		line.Task = clean(d.Task.Name)
+		if form, ok := d.Params["form"].(string); ok {
+			line.Form = clean(form)
+		}
 		if e := d.Evaluation; e != nil && e.Accuracy >= 0 && e.Accuracy <= 1 {
 			a := api.Millionths(e.Accuracy*1e6 + 0.5)
 			line.Accuracy = &a

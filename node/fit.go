@@ -10,6 +10,9 @@ import (
 
 // fit makes the local model, or takes the one of the configuration.
 func (n *Node) fit(ctx context.Context) error {
+	if n.cfg.Upstream != "" {
+		return n.openUpstream(ctx)
+	}
 	log := n.log.With("component", "model")
 	if n.cfg.Model != nil && n.cfg.Stored != nil {
 		n.load(n.cfg.Model, n.cfg.Stored, log)

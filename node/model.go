@@ -130,7 +130,12 @@ func (l *local) call(ctx context.Context, rows []float64, labels []int, probs []
 			err = errModelPanic
 		}
 	}()
-	if l.fitted && len(labels) > 1 {
+	if m, ok := l.model.(rowsModel); ok {
+		var gave bool
+		if gave, err = m.PredictRows(ctx, rows, labels, probs); !gave {
+			withoutProbs(probs)
+		}
+	} else if l.fitted && len(labels) > 1 {
 		err = ml.PredictBatch(ctx, l.model, rows, labels, probs)
 	} else {
 		err = l.each(ctx, rows, labels, probs)

@@ -47,19 +47,19 @@ type Node struct {
 	cluster    *cluster.Membership
 	engine     *engine
 	feedback   *feedback
-	policy     evidence.Policy // whose labels count
+	policy     evidence.Policy   // whose labels count
 	upstream   *dialect.Upstream // nil: the model is this node's own
 	api        *api.API
 	tunnel     *reach.Tunnel // nil: none is asked for
 	server     *http.Server
 
-	ready    chan struct{} // closed once this node answers /consensus
-	settled  atomic.Bool   // the same, to look at without a channel
+	ready   chan struct{} // closed once this node answers /consensus
+	settled atomic.Bool   // the same, to look at without a channel
 	// formChanged holds a token when the upstream is asked in another way than before.
 	formChanged chan struct{}
-	started  atomic.Bool   // Run was called
-	cleanups []cleanup     // in the order in which things were opened
-	closed   atomic.Bool
+	started     atomic.Bool // Run was called
+	cleanups    []cleanup   // in the order in which things were opened
+	closed      atomic.Bool
 }
 
 type cleanup struct {
@@ -158,7 +158,6 @@ func (n *Node) key() (*identity.Key, error) {
 
 // join makes the membership, which talks to nobody before Run.
 func (n *Node) join(key *identity.Key) error {
-	task := n.local.task
 	about, err := n.about()
 	if err != nil {
 		return err

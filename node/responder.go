@@ -103,7 +103,7 @@ func (p *responder) vote(ctx context.Context, c *responderCall, ask []byte) (con
 	for _, y := range c.labels {
 		c.a.Labels = append(c.a.Labels, uint16(y))
 	}
-	c.a.Probabilities = appendMillionths(c.a.Probabilities, c.probs)
+	c.a.Probabilities = appendMillionths(c.a.Probabilities, given(c.probs))
 	return consensus.OK, ""
 }
 

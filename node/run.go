@@ -52,6 +52,9 @@ func (n *Node) Run(ctx context.Context) error {
 			}
 		})
 		wg.Go(func() { n.countChanges(ctx) })
+		if n.upstream != nil {
+			wg.Go(func() { n.followUpstream(ctx) })
+		}
 		wg.Go(func() { n.engine.learner.run(ctx, n.cluster.Changed, n.engine.invitedOf) })
 		select {
 		case <-ctx.Done():

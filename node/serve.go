@@ -67,6 +67,9 @@ func (n *Node) Readiness() (*api.ReadyReply, error) {
 	if !n.settled.Load() {
 		return nil, api.NewProblem(api.NotReady, "this node has just reached the others and waits a moment for the whole picture")
 	}
+	if err := n.upstreamReady(); err != nil {
+		return nil, err
+	}
 	r := &api.ReadyReply{
 		Status: "ready", Node: string(n.id), Name: n.cfg.Name, Model: n.info.Model, Members: len(inv.peers),
 	}

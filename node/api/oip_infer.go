@@ -126,6 +126,9 @@ func (a *API) oipPredict(c *gin.Context, k *call, ans *oipAnswer) error {
 	if err := a.node.Predict(c.Request.Context(), k.in.q.Rows, k.labels, probs); err != nil {
 		return err
 	}
+	if len(given(probs)) < len(probs) {
+		return NewProblem(UpstreamFailed, "the server behind this node gave no probabilities this time; ask for the output "+oipLabels+" alone at /predict, or try again")
+	}
 	k.shares = k.shares[:0]
 	for _, p := range probs {
 		k.shares = append(k.shares, toMillionths(p))

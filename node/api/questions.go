@@ -91,6 +91,7 @@ func (a *API) predict(c *gin.Context, k *call) error {
 	if err := a.node.Predict(c.Request.Context(), q.Rows, k.labels, probs); err != nil {
 		return err
 	}
+	probs = given(probs)
 	k.shares = slices.Grow(k.shares[:0], len(probs))[:len(probs)]
 	for i, p := range probs {
 		k.shares[i] = toMillionths(p)

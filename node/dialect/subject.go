@@ -19,22 +19,20 @@ type Subject struct {
 	Names []string       // how the server spells the features; nil: as the task
 	Means map[string]int // class index by the answer's text; nil: see reader
 	// Ranges are of the features, nil: not known.
-	Ranges []Range
+	Ranges []ml.Range
 	// Rows are two valid ones that should have different labels.
 	Rows [2][]float64
 }
 
-// Range is where a feature's values lie.
-type Range struct{ Min, Max float64 }
-
 // IrisSubject is Iris, with a setosa and a virginica.
 func IrisSubject() Subject {
-	return Subject{Task: ml.Iris().Task, Rows: [2][]float64{{5.1, 3.5, 1.4, 0.2}, {6.3, 3.3, 6.0, 2.5}}}
+	d := ml.Iris()
+	return Subject{Task: d.Task, Ranges: d.Ranges(), Rows: [2][]float64{{5.1, 3.5, 1.4, 0.2}, {6.3, 3.3, 6.0, 2.5}}}
 }
 
 // SubjectOf is the task of a data set, with the first rows of two classes.
 func SubjectOf(d *ml.Dataset) Subject {
-	s := Subject{Task: d.Task, Rows: [2][]float64{slices.Clone(d.Row(0)), slices.Clone(d.Row(d.Len() - 1))}}
+	s := Subject{Task: d.Task, Ranges: d.Ranges(), Rows: [2][]float64{slices.Clone(d.Row(0)), slices.Clone(d.Row(d.Len() - 1))}}
 	for i := range d.Len() {
 		if d.Y[i] != d.Y[0] {
 			s.Rows[1] = slices.Clone(d.Row(i))
@@ -134,11 +132,11 @@ func numberedList(labels []string) string {
 	return strings.Join(out, ", ")
 }
 
-func readFeatures(items []any, s *Subject) (features []string, ranges []*Range, err error) {
+func readFeatures(items []any, s *Subject) (features []string, ranges []*ml.Range, err error) {
 	other := false
 	for i, item := range items {
 		name, as := "", ""
-		var r *Range
+		var r *ml.Range
 		switch x := item.(type) {
 		case map[string]any:
 			name, as, r, err = readFeature(x)
@@ -160,7 +158,7 @@ func readFeatures(items []any, s *Subject) (features []string, ranges []*Range, 
 	return features, ranges, nil
 }
 
-func readFeature(x map[string]any) (name, as string, r *Range, err error) {
+func readFeature(x map[string]any) (name, as string, r *ml.Range, err error) {
 	for key, v := range x {
 		switch key {
 		case "name":
@@ -182,7 +180,7 @@ func readFeature(x map[string]any) (name, as string, r *Range, err error) {
 	return name, as, r, nil
 }
 
-func readRange(v any) (*Range, error) {
+func readRange(v any) (*ml.Range, error) {
 	list, ok := v.([]any)
 	if !ok || len(list) != 2 {
 		return nil, errors.New("a range is the smallest and the largest value, as in [4.3, 7.9]")
@@ -192,7 +190,7 @@ func readRange(v any) (*Range, error) {
 	if !lowOK || !highOK || !(low < high) || math.IsInf(low, 0) || math.IsInf(high, 0) {
 		return nil, fmt.Errorf("the range [%v, %v] is not a smaller and a larger number", list[0], list[1])
 	}
-	return &Range{low, high}, nil
+	return &ml.Range{Min: low, Typical: low + (high-low)/2, Max: high}, nil
 }
 
 func asNumber(v any) (float64, bool) {
@@ -243,16 +241,16 @@ func (s *Subject) readMapping(pairs yaml.MapSlice) error {
 }
 
 // rows makes the two rows to try the server with: the smallest and the largest values.
-func (s *Subject) rows(ranges []*Range) {
+func (s *Subject) rows(ranges []*ml.Range) {
 	if iris := IrisSubject(); s.Task.Digest() == iris.Task.Digest() {
-		s.Rows = iris.Rows
+		s.Rows, s.Ranges = iris.Rows, iris.Ranges
 		return
 	}
 	known := true
 	for _, r := range ranges {
 		known = known && r != nil
 		if r == nil {
-			r = &Range{1, 10} // most measures have such values
+			r = &ml.Range{Min: 1, Max: 10} // most measures have such values
 		}
 		s.Rows[0], s.Rows[1] = append(s.Rows[0], r.Min), append(s.Rows[1], r.Max)
 		s.Ranges = append(s.Ranges, *r)

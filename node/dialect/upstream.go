@@ -51,7 +51,9 @@ type UpstreamConfig struct {
 	URL     string  // as typed
 	Subject Subject // what it predicts; zero: Iris
 	Options Options // of the client
-	Log     *slog.Logger
+	// OnForm, when not nil, is called when the server is asked in another way than before. It must not block.
+	OnForm func()
+	Log    *slog.Logger
 }
 
 // Upstream is a model that another server holds. It answers as an ml.Model does, but takes its time.
@@ -66,6 +68,7 @@ type Upstream struct {
 	log         *slog.Logger
 	now         func() time.Time
 	fingerprint [32]byte
+	onForm      func()
 
 	life   context.Context // ends with Close
 	cancel context.CancelFunc
@@ -111,7 +114,7 @@ func NewUpstream(cfg UpstreamConfig) (*Upstream, error) {
 		target: Target{Base: base, Task: s.Task, Names: s.Names, Means: s.Means},
 		// A row's answer has a label and perhaps a number of some 20 digits for each class.
 		chunk:       min(256, max(1, cfg.Options.MaxAnswer/2/(32+24*len(s.Task.Labels)))),
-		fingerprint: fingerprint(base, s),
+		fingerprint: fingerprint(base, s), onForm: cfg.OnForm,
 	}
 	u.life, u.cancel = context.WithCancel(context.Background())
 	return u, nil
@@ -152,7 +155,9 @@ func ownOnly(host string) bool {
 
 // Close gives up all questions under way.
 func (u *Upstream) Close() {
+	u.mu.Lock() // no question begins after this
 	u.cancel()
+	u.mu.Unlock()
 	u.wg.Wait()
 	u.client.Close()
 }
@@ -187,6 +192,13 @@ func (u *Upstream) Form() string {
 	return u.last
 }
 
+// GivesProbabilities reports whether the server gave some when it was tried; true while nothing is known.
+func (u *Upstream) GivesProbabilities() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.dialect == nil || u.dialect.Probabilities
+}
+
 // URL returns the server's address without secrets.
 func (u *Upstream) URL() string { return u.base.Redacted() }
 
@@ -218,6 +230,9 @@ func (u *Upstream) PredictRows(ctx context.Context, rows []float64, labels []int
 			return false, err
 		}
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(u.life, cancel)()
 	d, err := u.known(ctx)
 	if err != nil {
 		return false, err
@@ -313,6 +328,9 @@ func (u *Upstream) findOut(p *probing) {
 	u.probe = nil
 	now := u.now()
 	if d != nil {
+		if name := d.String(); name != u.last && u.onForm != nil {
+			defer u.onForm()
+		}
 		u.dialect, u.last, u.failure, u.fails, u.wait, u.answered = d, d.String(), nil, 0, 0, now
 		u.log.Info("the upstream is understood", "url", u.URL(), "form", u.last, "probabilities", d.Probabilities)
 		return
