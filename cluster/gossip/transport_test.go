@@ -104,8 +104,9 @@ func TestWritingNeverBlocksAndNeverFails(t *testing.T) {
 		Connect: func(context.Context, identity.ID) error { return nil },
 	})
 	defer far.Close()
-	for range 10 * queueLength {
-		if _, err := tr.WriteToAddress(make([]byte, 100), to(bo)); err != nil {
+	const size, count = 100, 100 * queueLength
+	for range count {
+		if _, err := tr.WriteToAddress(make([]byte, size), to(bo)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -118,8 +119,10 @@ func TestWritingNeverBlocksAndNeverFails(t *testing.T) {
 	if _, err := tr.WriteToAddress(make([]byte, MaxPacket+1), to(bo)); err != nil {
 		t.Fatal(err)
 	}
-	if dropped := tr.Stats().Dropped; dropped < 8*queueLength {
-		t.Fatalf("%d dropped", dropped)
+	// One batch is on its way and one more than the queue holds may wait; the rest must have gone.
+	const held = batchBytes/size + 1 + queueLength
+	if dropped := tr.Stats().Dropped; dropped < count-held {
+		t.Errorf("%d of %d dropped, at most %d can be held", dropped, count, held)
 	}
 	if err := tr.Shutdown(); err != nil {
 		t.Fatal(err)
