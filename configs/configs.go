@@ -208,11 +208,17 @@ func (b *builder) finish(options []Option) error {
 	if err := b.loadModel(); err != nil {
 		return err
 	}
+	if err := b.checkUpstream(); err != nil {
+		return err
+	}
 	if err := b.checkParams(); err != nil {
 		return err
 	}
 	if b.Node.Name == "" {
 		b.Node.Name = string(b.Node.Fit.Kind)
+		if b.Node.Upstream != "" {
+			b.Node.Name = "upstream"
+		}
 	}
 	b.alignTimes()
 	if b.Node.Ngrok {

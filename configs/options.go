@@ -61,6 +61,8 @@ func Options() []Option {
 		{Name: "data", Value: "FILE.csv", Default: "Iris", Usage: "the rows to learn from, with a header line", Choices: []string{"*.csv", "*.gz"}, set: setPath(func(b *builder) *string { return &b.Node.Data })},
 		{Name: "label", Value: "COLUMN", Default: "the last", Usage: "the column of --data to predict", set: setText(func(b *builder) *string { return &b.Node.Label })},
 		{Name: "model-file", Value: "FILE", Usage: "a model that caucus train stored, in place of --model, --data and all that goes with them", Choices: []string{"*.model"}, set: setPath(func(b *builder) *string { return &b.modelFile })},
+		{Name: "upstream", Value: "URL", Usage: "a model server that runs already, in any dialect; this node votes with its answers", set: setText(func(b *builder) *string { return &b.Node.Upstream })},
+		{Name: "task", Value: "FILE.yaml", Default: "what --data is of, else Iris", Usage: "what --upstream predicts: name, features, labels, mapping (docs/upstreams.md)", Choices: []string{"*.yaml", "*.yml"}, set: setPath(func(b *builder) *string { return &b.Node.TaskFile })},
 		{Name: "seed", Value: "N", Default: "0", Usage: "draws the held-out rows and the forest; the same seed gives the same model", set: setSeed},
 		{Name: "holdout", Value: "SHARE", Default: "0.3", Usage: "share of rows kept back to measure accuracy; 0 learns from all and cross-validates", set: setHoldout},
 		{Name: "standardise", Switch: true, Default: "for knn and svm on data of your own", Usage: "bring each column to mean 0 and deviation 1 first", set: setStandardise},

@@ -225,8 +225,12 @@ func (c *Config) validateModel() error {
 	case c.Model != nil:
 		return errors.New("upstream is one model, and there is another besides; take one of the two away")
 	default:
-		if _, err := dialect.ParseBase(c.Upstream); err != nil {
+		u, err := dialect.ParseBase(c.Upstream)
+		if err != nil {
 			return fmt.Errorf("upstream: %w", err)
+		}
+		if dialect.SameAddress(u, c.Listen) {
+			return fmt.Errorf("upstream is %s, where this node itself listens; let it listen elsewhere, as in --listen 127.0.0.1:0", u.Redacted())
 		}
 	}
 	if c.Model == nil && !slices.Contains(ml.Kinds(), c.Fit.Kind) {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -14,18 +15,25 @@ import (
 )
 
 func (a *app) membersCommand() *cobra.Command {
+	var watch bool
 	cmd := &cobra.Command{
 		Use:   "members",
 		Short: "Show who is in the cluster, as one node sees it",
 		Long: `Show every member that a node knows: alive, suspect, failed, left, or refused with
-the reason. The node that was asked is marked with *.`,
+the reason. The node that was asked is marked with *. With --watch the list is kept up to
+date until Ctrl-C; where no terminal is, it is printed again whenever something changes.`,
 		Example: `  caucus members
+  caucus members --watch
   caucus members --node http://localhost:5002
   caucus members --json`,
 		Args: arguments(0, 0, ""),
 	}
 	r := a.addReader(cmd)
+	cmd.Flags().BoolVar(&watch, "watch", false, "go on, and show what changes")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if watch {
+			return a.watchMembers(cmd.Context(), r)
+		}
 		if r.json {
 			return r.raw(cmd.Context(), http.MethodGet, "/members", nil, nil)
 		}
@@ -34,14 +42,15 @@ the reason. The node that was asked is marked with *.`,
 			if err != nil {
 				return err
 			}
-			a.showMembers(reply)
+			fmt.Fprintf(a.err, "\n%s\n", a.showMembers(a.out, reply))
 			return nil
 		})
 	}
 	return cmd
 }
 
-func (a *app) showMembers(r *api.MembersReply) {
+// showMembers writes the table, and returns the line under it.
+func (a *app) showMembers(w io.Writer, r *api.MembersReply) string {
 	s := a.outStyle
 	names, byID := map[string]int{}, map[string]string{}
 	for _, m := range r.Members {
@@ -91,11 +100,15 @@ func (a *app) showMembers(r *api.MembersReply) {
 			}
 			note = join(note, "relays for "+list(carried, "and"))
 		}
-		t.add(text(mark), text(name), text(oneLine(m.Model)), painted(m.State, s.state(m.State)), number(since),
+		model := oneLine(m.Model)
+		if m.Form != "" {
+			model += " (" + oneLine(m.Form) + ")"
+		}
+		t.add(text(mark), text(name), text(model), painted(m.State, s.state(m.State)), number(since),
 			number(rtt), number(accuracy), text(oneLine(m.URL)), painted(note, s.dim))
 	}
-	t.write(a.out, s)
-	fmt.Fprintf(a.err, "\n%s, %s; * is the node that was asked\n", plural(len(r.Members), "member"), plural(voters, "voter"))
+	t.write(w, s)
+	return fmt.Sprintf("%s, %s; * is the node that was asked", plural(len(r.Members), "member"), plural(voters, "voter"))
 }
 
 // state returns how a member's state is painted.

@@ -12,6 +12,7 @@ import (
 	"caucus/configs"
 	"caucus/node"
 	"caucus/node/api"
+	"caucus/node/dialect"
 )
 
 func (a *app) serveCommand() *cobra.Command {
@@ -28,6 +29,7 @@ variable, the variable before the file.`,
   caucus serve --model knn                                               begin a cluster on this machine
   caucus serve --model knn --public-url https://ab12.ngrok-free.app      begin one for teammates elsewhere
   caucus serve --model randforest --data wine.csv --label cultivar       data of your own
+  caucus serve --upstream http://127.0.0.1:5000                          a model server that runs already
   caucus serve --model-file wine.model                                   what caucus train stored
   caucus serve --model svm --param kernel=rbf --param c=10 --listen 127.0.0.1:5010
   caucus serve --config configs/knn.yaml`,
@@ -56,7 +58,11 @@ func (a *app) serve(ctx context.Context, s configs.Settings) error {
 	}
 	s.Node.Log = s.Log.Logger(a.err, a.errTTY)
 	s.Node.Version = thisBuild().Version
-	bar := a.newSlowBar("fitting " + string(s.Node.Fit.Kind))
+	doing := "fitting " + string(s.Node.Fit.Kind)
+	if s.Node.Upstream != "" {
+		doing = "asking the upstream"
+	}
+	bar := a.newSlowBar(doing)
 	s.Node.Fit.Progress = bar.progress
 	n, err := node.New(ctx, s.Node)
 	bar.finish()
@@ -95,6 +101,9 @@ func (a *app) introduce(ctx context.Context, n *node.Node, s configs.Settings) {
 	fmt.Fprintf(w, "%s predicts %s: %s\n", st.bold(card.Name), card.Task.Name, list(card.Task.Labels, "or"))
 	line := func(what, text string) { fmt.Fprintf(w, "  %s %s\n", st.dim(fmt.Sprintf("%-9s", what)), text) }
 	line("model", describeModel(card))
+	if u, err := dialect.ParseBase(s.Node.Upstream); err == nil && s.Node.Upstream != "" {
+		line("upstream", u.Redacted())
+	}
 	line("address", "http://"+dialable(n.Addr()))
 	if card.URL != "" && card.URL != "http://"+dialable(n.Addr()) {
 		line("others", card.URL)
@@ -165,6 +174,11 @@ func modelName(kind string, params map[string]any) string {
 		return "support vector machine"
 	case "tree":
 		return "decision tree"
+	case "upstream":
+		if form, ok := params["form"].(string); ok {
+			return "a server asked by " + oneLine(form)
+		}
+		return "a server that has not answered yet; it is asked again and again"
 	}
 	return oneLine(kind)
 }

@@ -323,17 +323,22 @@ func (u *Upstream) findOut(p *probing) {
 	ctx, cancel := context.WithTimeout(u.life, probeWithin)
 	defer cancel()
 	d, r := u.client.Probe(ctx, u.target, u.subject.Rows)
+	if u.found(d, r) && u.onForm != nil {
+		u.onForm()
+	}
+}
+
+// found takes what a probe found. It reports whether the form is another one than before.
+func (u *Upstream) found(d *Dialect, r Reply) (changed bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.probe = nil
 	now := u.now()
 	if d != nil {
-		if name := d.String(); name != u.last && u.onForm != nil {
-			defer u.onForm()
-		}
+		changed = d.String() != u.last
 		u.dialect, u.last, u.failure, u.fails, u.wait, u.answered = d, d.String(), nil, 0, 0, now
 		u.log.Info("the upstream is understood", "url", u.URL(), "form", u.last, "probabilities", d.Probabilities)
-		return
+		return changed
 	}
 	before := u.failure
 	u.failure, u.fails = &Failure{r}, max(u.fails, probeAfter)
@@ -343,6 +348,7 @@ func (u *Upstream) findOut(p *probing) {
 	if before == nil || before.Reply.Reason != r.Reason { // said once, not at each try
 		u.log.Warn("the upstream does not answer as a model", "url", u.URL(), "outcome", r.Outcome.String(), "reason", r.Reason)
 	}
+	return false
 }
 
 // sent takes note of being sent away. The caller holds mu.
@@ -438,4 +444,20 @@ func (u *Upstream) Near() bool {
 		return a.IsLoopback() || a.IsPrivate() || a.IsLinkLocalUnicast()
 	}
 	return strings.EqualFold(host, "localhost") || !strings.Contains(host, ".") || strings.HasSuffix(host, ".local") || strings.HasSuffix(host, ".internal")
+}
+
+// SameAddress reports whether a URL leads to where listen (host:port) listens on this machine.
+func SameAddress(u *url.URL, listen string) bool {
+	_, port, err := net.SplitHostPort(listen)
+	return err == nil && port != "0" && ownOnly(u.Hostname()) && portOf(u) == port
+}
+
+func portOf(u *url.URL) string {
+	switch {
+	case u.Port() != "":
+		return u.Port()
+	case u.Scheme == "https":
+		return "443"
+	}
+	return "80"
 }
