@@ -88,10 +88,14 @@ func TestATeamBehindOneTunnel(t *testing.T) {
 			}
 		}
 	}
+	before := passed(proxy.captures())
 	time.Sleep(atRest()) // the scene is that nothing happens
 	if got := proxy.counts("a"); got.total() != 2 {
 		t.Errorf("after 300 rounds and %v at rest the requests are %v; want none since joining", atRest(), got)
 	}
+	after := passed(proxy.captures())
+	rate := func(b, a int) float64 { return float64(a-b) / atRest().Seconds() }
+	t.Logf("at rest for %v the tunnel took %.0f B/s to a and %.0f B/s from it, for b and c together", atRest(), rate(before[0], after[0]), rate(before[1], after[1]))
 	searchCaptures(t, proxy.captures(), token, 2)
 
 	// Somebody outside asks a hidden node through the relay, and sees two of its addresses.
@@ -212,6 +216,15 @@ func TestHiddenNodesComeToWhoeverTakesTheAddressOver(t *testing.T) {
 		}),
 	))
 	t.Logf("b and c moved to d in %v", took)
+}
+
+// passed returns how many bytes came in from the public side and went out to it.
+func passed(captures []capture) (bytes [2]int) {
+	for _, c := range captures {
+		bytes[0] += len(c.In)
+		bytes[1] += len(c.Out)
+	}
+	return bytes
 }
 
 // atRest is how long nothing is done; CAUCUS_SCENE_REST makes it longer.
