@@ -21,6 +21,7 @@ type app struct {
 	errStyle style
 	self     string // how this program was called, for lines to paste
 	inTTY    bool   // somebody types
+	outTTY   bool   // standard output is a screen on which the cursor can move
 	errTTY   bool   // somebody watches
 	started  bool   // the command line was understood; what fails now is no usage error
 }
@@ -29,7 +30,10 @@ func newApp(in, out, err *os.File) *app {
 	a := &app{in: in, out: out, err: err, env: os.LookupEnv, self: selfName(os.Args[0])}
 	a.inTTY = term.IsTerminal(int(in.Fd()))
 	a.errTTY = term.IsTerminal(int(err.Fd()))
-	a.outStyle = styleFor(term.IsTerminal(int(out.Fd())), a.env)
+	terminal := term.IsTerminal(int(out.Fd()))
+	kind, _ := a.env("TERM")
+	a.outTTY = terminal && kind != "dumb"
+	a.outStyle = styleFor(terminal, a.env)
 	a.errStyle = styleFor(a.errTTY, a.env)
 	return a
 }

@@ -31,6 +31,7 @@ shows every one. Give the features in order, or by name in any order.`,
 		Args: arguments(1, -1, "the features, such as: caucus consensus 5.1 3.5 1.4 0.2"),
 	}
 	r := a.addReader(cmd)
+	cmd.ValidArgsFunction = r.features()
 	f := cmd.Flags()
 	f.StringVar(&o.Method, "method", "", "count votes by this `RULE`: auto, majority, weighted or soft (default auto)")
 	f.IntVar(&o.Quorum, "quorum", 0, "answer only with at least `N` votes, if that is more than half")

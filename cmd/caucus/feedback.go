@@ -33,6 +33,14 @@ and votes, and all learn the same weights from them. See them with caucus weight
 	f.StringVar(&data, "data", "", "the labelled rows, a `FILE.csv` (or .csv.gz) with a header line")
 	f.StringVar(&round, "round", "", "the `ID` of the round whose label is known by now")
 	f.StringVar(&label, "label", "", "what the row, or the round's row, really is; with --data, the `COLUMN` with the labels (default: the last)")
+	cmd.ValidArgsFunction = r.features()
+	labels := r.labels()
+	_ = cmd.RegisterFlagCompletionFunc("label", func(cmd *cobra.Command, args []string, toComplete string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		if data != "" {
+			return completeColumns(cmd, args, toComplete)
+		}
+		return labels(cmd, args, toComplete)
+	})
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		const try = "caucus feedback --data labelled.csv, or: caucus feedback 5.1 3.5 1.4 0.2 --label setosa"
 		given := 0

@@ -32,6 +32,7 @@ A forgotten member that returns is let in again.`,
 		},
 	}
 	r := a.addReader(cmd)
+	cmd.ValidArgsFunction = r.members()
 	cmd.Flags().BoolVar(&failed, "failed", false, "forget every member that failed")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return r.ask(cmd.Context(), func(ctx context.Context, c *api.Client) error {

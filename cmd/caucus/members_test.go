@@ -11,7 +11,7 @@ import (
 func TestMembersSaysWhoRelaysForWhom(t *testing.T) {
 	var out, talk bytes.Buffer
 	a := &app{out: &out, err: &talk, self: "caucus"}
-	a.showMembers(&api.MembersReply{Self: "aaaa", Members: []api.Member{
+	a.showMembers(&out, &api.MembersReply{Self: "aaaa", Members: []api.Member{
 		{ID: "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", Name: "ana", State: "alive", Carries: []string{"bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb", "cccccccccccccccccccccccccccccccc"}},
 		{ID: "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb", Name: "bo", State: "alive", Via: "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"},
 		{ID: "cccccccccccccccccccccccccccccccc", Name: "bo", State: "suspect", Reason: "no session", Via: "dddddddddddddddddddddddddddddddd"},

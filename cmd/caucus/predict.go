@@ -28,6 +28,7 @@ name in any order. With --model-file no node is asked, but a model that caucus t
 		Args: arguments(1, -1, "the features, such as: caucus predict 5.1 3.5 1.4 0.2"),
 	}
 	r := a.addReader(cmd)
+	cmd.ValidArgsFunction = r.features()
 	cmd.Flags().StringVar(&file, "model-file", "", "ask the model in this `FILE`, and no node")
 	_ = cmd.RegisterFlagCompletionFunc("model-file", completion([]string{"*.model"}))
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

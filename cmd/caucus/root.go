@@ -43,7 +43,9 @@ the nodes find one another, and any of them gives the joint answer with every vo
 	group("ask", a.consensusCommand(), a.predictCommand(), a.aggregateCommand(), a.evaluateCommand())
 	group("learn", a.feedbackCommand(), a.weightsCommand(), a.reviewCommand(), a.verifyCommand())
 	group("look", a.membersCommand(), a.forgetCommand(), a.healthcheckCommand())
-	root.AddCommand(a.versionCommand())
+	root.AddCommand(a.versionCommand(), a.completionCommand())
+	root.CompletionOptions.DisableDefaultCmd = true // ours says how to load what it prints
+	fillCompletions(root)
 	return root
 }
 
