@@ -1,6 +1,7 @@
 package dialect
 
 import (
+	"bytes"
 	"compress/gzip"
 	"context"
 	"errors"
@@ -47,7 +48,22 @@ func impatient(c *UpstreamConfig) {
 	c.Options = Options{HeaderTimeout: 50 * time.Millisecond, Timeout: 100 * time.Millisecond}
 }
 
+// pack makes 4 MiB of zeros fit into 4 KiB.
+func pack(t *testing.T) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	if _, err := z.Write(make([]byte, 4<<20)); err != nil {
+		t.Fatal(err)
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
 func TestServersThatMisbehaveAreRefusedInWords(t *testing.T) {
+	bomb := pack(t)
 	tests := []struct {
 		name    string
 		server  http.HandlerFunc
@@ -83,12 +99,7 @@ func TestServersThatMisbehaveAreRefusedInWords(t *testing.T) {
 				t.Error("it was asked for compression")
 			}
 			w.Header().Set("Content-Encoding", "gzip")
-			z := gzip.NewWriter(w)
-			block := make([]byte, 1<<16)
-			for range 64 { // 4 MiB in 4 KiB
-				_, _ = z.Write(block)
-			}
-			_ = z.Close()
+			_, _ = w.Write(bomb)
 		}, outcome: consensus.BadJSON, says: "gzip"},
 		{name: "a redirect", server: http.RedirectHandler("http://127.0.0.1:4040/api", http.StatusFound).ServeHTTP, outcome: consensus.RefusedRedirect, says: "127.0.0.1:4040"},
 		{name: "overloaded", server: always(503, "application/json", `{"detail":"warming up"}`), outcome: consensus.Shed, says: "“warming up”"},

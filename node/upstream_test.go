@@ -1,0 +1,242 @@
+package node_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"caucus/cluster/identity"
+	"caucus/ml"
+	"caucus/node"
+	"caucus/node/api"
+	"caucus/node/nodetest"
+)
+
+// flask is one of the old apps, with a model of this program in the place of scikit-learn's. It can be
+// made to do something else.
+type flask struct {
+	*httptest.Server
+	instead atomic.Pointer[http.HandlerFunc]
+}
+
+func newFlask(t *testing.T, kind ml.Kind) *flask {
+	t.Helper()
+	model, err := ml.Fit(t.Context(), ml.Iris(), ml.FitOptions{Kind: kind, Trees: 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &flask{}
+	f.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if h := f.instead.Load(); h != nil {
+			(*h)(w, r)
+			return
+		}
+		w.Header().Set("Server", "Werkzeug/3.0.1 Python/3.11.2")
+		if r.URL.Path != "/predict" || r.Method != http.MethodGet {
+			http.NotFound(w, r)
+			return
+		}
+		row := make([]float64, 4)
+		for i := range row {
+			x, err := strconv.ParseFloat(r.URL.Query().Get(fmt.Sprintf("feature%d", i)), 64)
+			if err != nil {
+				http.Error(w, "Internal Server Error", http.StatusInternalServerError)
+				return
+			}
+			row[i] = x
+		}
+		y, err := model.Predict(row, nil)
+		if err != nil {
+			t.Error(err)
+		}
+		fmt.Fprintf(w, "{\n  \"prediction\": %d\n}\n", y)
+	}))
+	t.Cleanup(f.Close)
+	return f
+}
+
+func (f *flask) do(h http.HandlerFunc) { f.instead.Store(&h) }
+func (f *flask) mend()                 { f.instead.Store(nil) }
+
+// trio is the old three, each behind a node.
+func trio(t *testing.T) ([]*flask, []*nodetest.Member) {
+	t.Helper()
+	apps := []*flask{newFlask(t, ml.KNN), newFlask(t, ml.Forest), newFlask(t, ml.SVM)}
+	members := nodetest.Start(t, len(apps), func(i int, cfg *node.Config) {
+		cfg.Upstream = apps[i].URL
+		cfg.Name = fmt.Sprintf("n%d-upstream", i)
+	})
+	return apps, members
+}
+
+func TestTheOldFlaskTrioBehindThreeNodesIsACluster(t *testing.T) {
+	_, members := trio(t)
+	for _, flower := range []struct {
+		row   []float64
+		label string
+	}{{[]float64{5.1, 3.5, 1.4, 0.2}, "setosa"}, {[]float64{6.3, 3.3, 6.0, 2.5}, "virginica"}} {
+		for _, m := range members {
+			r, err := m.Client.Consensus(t.Context(), flower.row, api.ConsensusOptions{Wait: "all"})
+			if err != nil || r.Label != flower.label || r.Counted != 3 || r.Status != "ok" || !r.Unanimous {
+				t.Fatalf("%s: %+v %v", m.Name(), r, err)
+			}
+			for _, v := range r.Votes {
+				if v.Outcome != "ok" || v.Model != "upstream" || !v.Probabilities.IsZero() {
+					t.Errorf("%+v", v)
+				}
+			}
+		}
+	}
+	m := members[1]
+	p, err := m.Client.Predict(t.Context(), []float64{5.1, 3.5, 1.4, 0.2})
+	if err != nil || p.Label != "setosa" || !p.Probabilities.IsZero() {
+		t.Errorf("/predict: %+v %v", p, err)
+	}
+	// How each is asked is told to all.
+	m.Wait("everybody's form", func() bool {
+		r, err := m.Client.Members(t.Context())
+		return err == nil && !slices.ContainsFunc(r.Members, func(o api.Member) bool { return o.Form != "GET feature0=" })
+	})
+	card, err := m.Client.Card(t.Context())
+	if err != nil || card.Params["form"] != "GET feature0=" || card.Model != "upstream" || card.Evaluation != nil {
+		t.Errorf("card: %+v %v", card, err)
+	}
+	if b, _ := json.Marshal(card.Params); strings.Contains(string(b), "127.0.0.1") {
+		t.Errorf("a public card tells what runs on the machine: %s", b)
+	}
+	// A batch, split by the nodes.
+	batch, err := m.Client.ConsensusBatch(t.Context(), nodetest.IrisRows()[:30], api.ConsensusOptions{Wait: "all"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if batch.Counted != 3 || len(batch.Labels) != 30 || slices.ContainsFunc(batch.Labels, func(l string) bool { return l != "setosa" }) {
+		t.Errorf("%+v", batch)
+	}
+}
+
+func TestWhatAnUpstreamDoesReachesTheOneWhoAsked(t *testing.T) {
+	apps, members := trio(t)
+	sick, asker := apps[2], members[0]
+	row := []float64{5.1, 3.5, 1.4, 0.2}
+	voteOf := func(m *nodetest.Member) api.Vote {
+		t.Helper()
+		r, err := m.Client.Consensus(t.Context(), row, api.ConsensusOptions{Wait: "all"})
+		if err != nil || r.Label != "setosa" {
+			t.Fatalf("%+v %v", r, err)
+		}
+		for _, v := range r.Votes {
+			if v.Node == string(members[2].ID()) {
+				return v
+			}
+		}
+		t.Fatal("it was not invited")
+		return api.Vote{}
+	}
+	ready := func() {
+		t.Helper()
+		members[2].Wait("ready", func() bool {
+			_, err := members[2].Client.Ready(t.Context())
+			return err == nil
+		})
+	}
+	for _, tt := range []struct {
+		name, outcome, says string
+		do                  http.HandlerFunc
+	}{
+		{"HTML", "bad_json", "HTML page", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html><title>hello</title>") }},
+		{"a redirect", "refused_redirect", "redirects are not followed", http.RedirectHandler("http://127.0.0.1:1/", http.StatusFound).ServeHTTP},
+	} {
+		sick.do(tt.do)
+		if v := voteOf(asker); v.Outcome != tt.outcome || !strings.Contains(v.Reason, tt.says) || !strings.Contains(v.Reason, "upstream") {
+			t.Errorf("%s: %+v", tt.name, v)
+		}
+		if v := voteOf(members[2]); v.Outcome != tt.outcome || !strings.Contains(v.Reason, tt.says) { // its own vote
+			t.Errorf("%s, at its own node: %+v", tt.name, v)
+		}
+		sick.mend()
+		ready() // it may have been given up meanwhile
+		if v := voteOf(asker); v.Outcome != "ok" {
+			t.Errorf("mended: %+v", v)
+		}
+	}
+	// Readiness follows, with nobody asking.
+	sick.do(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, `{"error":"out of memory"}`, 500) })
+	members[2].Wait("not ready", func() bool {
+		_, err := members[2].Client.Ready(t.Context())
+		return err != nil && strings.Contains(err.Error(), "out of memory") && strings.Contains(err.Error(), sick.URL)
+	})
+	res := members[2].Get("/predict?features=5.1,3.5,1.4,0.2")
+	defer res.Body.Close()
+	var p api.Problem
+	if err := json.NewDecoder(res.Body).Decode(&p); err != nil || res.StatusCode != http.StatusServiceUnavailable || p.Kind() != api.UpstreamFailed {
+		t.Errorf("%d %+v %v", res.StatusCode, p, err)
+	}
+	sick.mend()
+	ready()
+}
+
+func TestANodeMayStartBeforeItsUpstream(t *testing.T) {
+	app := newFlask(t, ml.KNN)
+	app.do(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "starting", http.StatusBadGateway) })
+	first := nodetest.StartOne(t, 0)
+	m := nodetest.StartOne(t, 1, func(_ int, cfg *node.Config) {
+		cfg.Upstream, cfg.Name = app.URL, "late"
+		cfg.Join = []identity.Invite{{Address: first.URL}}
+	})
+	first.WaitInvited(2)
+	r, err := first.Client.Consensus(t.Context(), []float64{5.1, 3.5, 1.4, 0.2}, api.ConsensusOptions{Wait: "all", Minority: true})
+	if err != nil || r.Label != "setosa" || r.Counted != 1 {
+		t.Fatalf("%+v %v", r, err)
+	}
+	app.mend()
+	m.WaitInvited(2) // it is ready
+	// What it has found out since it joined is told to the others.
+	first.Wait("its form", func() bool {
+		r, err := first.Client.Members(t.Context())
+		return err == nil && slices.ContainsFunc(r.Members, func(o api.Member) bool { return o.Name == "late" && o.Form == "GET feature0=" })
+	})
+}
+
+func TestAnUpstreamIsMeasuredOnData(t *testing.T) {
+	app := newFlask(t, ml.KNN)
+	task := filepath.Join(t.TempDir(), "task.yaml")
+	if err := os.WriteFile(task, []byte("name: iris\nfeatures: [sepal_length, sepal_width, petal_length, petal_width]\nlabels: [setosa, versicolor, virginica]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	m := nodetest.StartOne(t, 0, func(_ int, cfg *node.Config) {
+		cfg.Upstream, cfg.TaskFile, cfg.Data, cfg.Label = app.URL, task, "../ml/data/iris.csv", "label"
+	})
+	card, err := m.Client.Card(t.Context())
+	if err != nil || card.Evaluation == nil || card.Evaluation.Rows != 150 || card.Evaluation.Accuracy < 0.9 || len(card.Task.Ranges) != 4 {
+		t.Errorf("%+v %v", card, err)
+	}
+}
+
+func TestSettingsOfAnUpstreamThatCannotBeAreRefused(t *testing.T) {
+	for says, change := range map[string]func(*node.Config){
+		"ftp://":                       func(c *node.Config) { c.Upstream = "ftp://host" },
+		"give --upstream URL":          func(c *node.Config) { c.TaskFile = "task.yaml" },
+		"where this node itself":       func(c *node.Config) { c.Upstream, c.Listen = "localhost:5999", "127.0.0.1:5999" },
+		"take one of the two away":     func(c *node.Config) { c.Upstream, c.Model = "localhost:5999", nodetest.Constant("a", 0) },
+		"cannot read the task file":    func(c *node.Config) { c.Upstream, c.TaskFile = "localhost:5999", "nowhere.yaml" },
+		"there is no data file; give ": func(c *node.Config) { c.Upstream, c.Label = "localhost:5999", "species" },
+	} {
+		cfg := nodetest.Config(0)
+		change(&cfg)
+		n, err := node.New(t.Context(), cfg)
+		if err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%v, want it to say %q", err, says)
+		}
+		if n != nil {
+			_ = n.Close()
+		}
+	}
+}
