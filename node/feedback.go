@@ -241,7 +241,7 @@ func (f *feedback) own(ctx context.Context, q *session.Question) (*session.Answe
 	for _, y := range labels {
 		a.Labels = append(a.Labels, uint16(y))
 	}
-	a.Probabilities = appendMillionths(nil, probs)
+	a.Probabilities = appendMillionths(nil, given(probs))
 	return a, session.SignAnswer(f.key, f.engine.self, q, a)
 }
 

@@ -322,7 +322,10 @@ func TestOnWineWithTwoSwappedNodesLabelsMakeAutoBetterThanTheMajority(t *testing
 	if err != nil {
 		t.Fatal(err)
 	}
-	const seeds = 6
+	seeds := 3
+	if underRace {
+		seeds = 1
+	}
 	gain := 0.0
 	for seed := range uint64(seeds) {
 		models, test := team{healthy: 3, swapped: 2}.members(t, d, 0.7, seed)
@@ -351,7 +354,7 @@ func TestOnWineWithTwoSwappedNodesLabelsMakeAutoBetterThanTheMajority(t *testing
 			}
 			t.Logf("seed %d: %s is right on %.3f of the other %d rows (rule %s: %s)", seed, method, share[method], len(r.Labels), r.Rule, r.Reason)
 		}
-		gain += (share["auto"] - share["majority"]) / seeds
+		gain += (share["auto"] - share["majority"]) / float64(seeds)
 		for _, m := range nodes {
 			if err := m.Stop(); err != nil {
 				t.Error(err)

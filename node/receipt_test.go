@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -91,12 +92,9 @@ func TestAChangedByteAnywhereInAReceiptShows(t *testing.T) {
 		if _, err := receipt.Verify(b); err != nil {
 			t.Fatal(err)
 		}
-		step := 1
-		if testing.Short() {
-			step = 7
-		}
-		for i := 0; i < len(b); i += step {
-			for _, to := range []byte{b[i] ^ 1, b[i] ^ 0x20, ' ', '0'} {
+		// Package receipt's own tests go through every byte, without nodes.
+		for i := 0; i < len(b); i += 13 {
+			for _, to := range []byte{b[i] ^ 1, ' '} {
 				if to == b[i] {
 					continue
 				}
@@ -142,7 +140,7 @@ func TestWhatTheAskedNodeMayNotWriteIntoAReceipt(t *testing.T) {
 		"another label for a voter":        {func(x *receipt.Receipt) { x.Votes[other].Label = 1 }, "votes["},
 		"a vote for another row":           {func(x *receipt.Receipt) { x.Row[0]++ }, "votes["},
 		"another round":                    {func(x *receipt.Receipt) { x.Round = "01JQZ8V5M3K4N6P7R8S9T0V1W2" }, "votes["},
-		"a member left out":                {func(x *receipt.Receipt) { x.Roster = x.Roster[:2] }, "votes"},
+		"a member left out":                {func(x *receipt.Receipt) { x.Roster = slices.Delete(x.Roster, other, other+1) }, "votes"},
 		"a weight":                         {func(x *receipt.Receipt) { x.Weights.Members[other].Weight *= 2 }, "weights.members["},
 		"another reason":                   {func(x *receipt.Receipt) { x.Weights.Reason = "because" }, "weights.reason"},
 		"another rule":                     {func(x *receipt.Receipt) { x.Weights.Rule = "weighted" }, "weights.rule"},
