@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"time"
 
 	"caucus/ml"
 	"caucus/node/api"
@@ -62,7 +63,7 @@ func (a *app) aggregateByURLs(ctx context.Context, p *prompter, asJSON bool) err
 
 // askServers asks all at once, each within its own deadline.
 func askServers(ctx context.Context, servers []*server, task ml.Task, row []float64) {
-	client := dialect.NewClient(dialect.Options{})
+	client := dialect.NewClient(dialect.Options{MaxIdle: 1})
 	defer client.Close()
 	var wg sync.WaitGroup
 	for _, s := range servers {
@@ -73,10 +74,24 @@ func askServers(ctx context.Context, servers []*server, task ml.Task, row []floa
 		}
 		s.base = base
 		wg.Go(func() {
-			s.reply = client.Ask(ctx, dialect.Target{Base: base, Form: dialect.Numbered(), Task: task}, row)
+			s.reply = askServer(ctx, client, dialect.Target{Base: base, Task: task}, row)
 		})
 	}
 	wg.Wait()
+}
+
+// probeWithin bounds finding out how a server wants to be asked.
+const probeWithin = 10 * time.Second
+
+// askServer finds out how a server wants to be asked, and asks it.
+func askServer(ctx context.Context, client *dialect.Client, t dialect.Target, row []float64) dialect.Reply {
+	within, cancel := context.WithTimeout(ctx, probeWithin)
+	defer cancel()
+	d, r := client.ProbeOne(within, t, dialect.IrisSubject().Rows)
+	if d == nil {
+		return r
+	}
+	return client.Ask(ctx, d.One, row)
 }
 
 // tallyServers counts the answers by the product's rules. Only those who answered

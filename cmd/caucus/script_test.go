@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -27,11 +28,27 @@ func TestMain(m *testing.M) {
 // the old apps do, and as broken ones do. A script finds them in its environment.
 func TestScripts(t *testing.T) {
 	servers := map[string]http.HandlerFunc{
-		"ZERO":  flask(`{"prediction": 0}`),
-		"ONE":   flask(`{"prediction": 1}`),
-		"TWO":   flask(`{"prediction": 2}`),
-		"LIST":  flask("[\n  0\n]"),
-		"NAME":  flask(`"setosa"`),
+		"ZERO": flask(`{"prediction": 0}`),
+		"ONE":  flask(`{"prediction": 1}`),
+		"TWO":  flask(`{"prediction": 2}`),
+		"LIST": flask("[\n  0\n]"),
+		"NAME": flask(`"setosa"`),
+		"POSTED": func(w http.ResponseWriter, r *http.Request) {
+			var body struct{ Features []float64 }
+			if r.Method != http.MethodPost || json.NewDecoder(r.Body).Decode(&body) != nil || len(body.Features) != 4 {
+				w.WriteHeader(http.StatusMethodNotAllowed)
+				return
+			}
+			fmt.Fprint(w, `{"class": "virginica", "proba": [0.1, 0.1, 0.8]}`)
+		},
+		"MLFLOW": func(w http.ResponseWriter, r *http.Request) {
+			var body struct{ Inputs [][]float64 }
+			if r.URL.Path != "/invocations" || json.NewDecoder(r.Body).Decode(&body) != nil || len(body.Inputs) == 0 {
+				w.WriteHeader(http.StatusNotFound)
+				return
+			}
+			_ = json.NewEncoder(w).Encode(map[string]any{"predictions": make([]int, len(body.Inputs))})
+		},
 		"ERROR": flask(`{"error": "model.pkl not found"}`),
 		"NN":    flask(`{"prediction": 99}`),
 		"TEXT0": flask(`{"prediction": "0"}`),

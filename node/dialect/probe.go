@@ -30,17 +30,33 @@ func (d *Dialect) String() string {
 // what it does not know, and answers from defaults, gives itself away by the same answer to both.
 // If no form was understood, the dialect is nil and the reply is the most telling of those that came.
 func (c *Client) Probe(ctx context.Context, t Target, rows [2][]float64) (*Dialect, Reply) {
+	p, d := c.probe(ctx, t, rows)
+	if d == nil {
+		return nil, p.best
+	}
+	d.Many = p.many(ctx, d)
+	return d, p.first
+}
+
+// ProbeOne is Probe for those who will ask about one row alone.
+func (c *Client) ProbeOne(ctx context.Context, t Target, rows [2][]float64) (*Dialect, Reply) {
+	p, d := c.probe(ctx, t, rows)
+	if d == nil {
+		return nil, p.best
+	}
+	return d, p.first
+}
+
+func (c *Client) probe(ctx context.Context, t Target, rows [2][]float64) (*prober, *Dialect) {
 	p := &prober{c: c, t: t, rows: rows, missing: map[string]bool{}}
 	one := p.one(ctx)
 	if one == nil {
 		if p.best.Outcome != consensus.OK && !fatal(p.best.Outcome) && p.tried > 1 {
 			p.best.Reason = fmt.Sprintf("none of %d ways of asking was understood; to %s, %s", p.tried, p.bestForm, p.best.Reason)
 		}
-		return nil, p.best
+		return p, nil
 	}
-	d := &Dialect{One: *one, Probabilities: p.first.Probabilities != nil}
-	d.Many = p.many(ctx, d)
-	return d, p.first
+	return p, &Dialect{One: *one, Probabilities: p.first.Probabilities != nil}
 }
 
 type prober struct {
