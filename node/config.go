@@ -227,7 +227,7 @@ func (c *Config) validateModel() error {
 	default:
 		u, err := dialect.ParseBase(c.Upstream)
 		if err != nil {
-			return fmt.Errorf("upstream: %w", err)
+			return fmt.Errorf("upstream is not usable: %w", err)
 		}
 		if dialect.SameAddress(u, c.Listen) {
 			return fmt.Errorf("upstream is %s, where this node itself listens; let it listen elsewhere, as in --listen 127.0.0.1:0", u.Redacted())
