@@ -71,6 +71,32 @@ func BenchmarkConsensus(b *testing.B) {
 	}
 }
 
+// BenchmarkConsensusWithReceipt is BenchmarkConsensus where the voters sign and the reply carries a receipt.
+func BenchmarkConsensusWithReceipt(b *testing.B) {
+	for _, connections := range []int{1, 32} {
+		b.Run(fmt.Sprintf("%d connections", connections), func(b *testing.B) {
+			nodes := nodetest.Start(b, 3)
+			b.ReportAllocs()
+			run(b, connections, func() func() { return load(b, nodes[0].Addr(), "/consensus?receipt=true&"+irisQuery) })
+		})
+	}
+}
+
+// BenchmarkConsensusWithLabels is BenchmarkConsensus after a hundred labels, counted by weights.
+func BenchmarkConsensusWithLabels(b *testing.B) {
+	nodes := nodetest.Start(b, 3)
+	var rows [][]float64
+	var labels []string
+	for i, row := range nodetest.IrisRows()[:100] {
+		rows, labels = append(rows, row), append(labels, []string{"setosa", "versicolor"}[i/50])
+	}
+	if _, err := nodes[0].Client.Feedback(b.Context(), rows, labels); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	run(b, 1, func() func() { return load(b, nodes[0].Addr(), "/consensus?method=weighted&"+irisQuery) })
+}
+
 // run shares b.N calls out among so many connections.
 func run(b *testing.B, connections int, open func() func()) {
 	calls := make([]func(), connections)

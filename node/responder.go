@@ -40,9 +40,8 @@ const answerWithin = time.Minute
 
 // Quick implements session.Responder.
 func (p *responder) Quick(ask []byte) bool {
-	// The rows are nearly all of a question, eight bytes a value.
-	rows := len(ask)/(8*p.local.columns) + 1
-	return p.local.quick(rows) && (rows <= signedAtOnce || !session.WantsSignature(ask))
+	rows, sign := session.PeekQuestion(ask)
+	return p.local.quick(max(rows, 1)) && (rows <= signedAtOnce || !sign)
 }
 
 // Answer implements session.Responder.

@@ -154,7 +154,10 @@ func (r *Receipt) Encode(key *identity.Key) ([]byte, error) {
 		return nil, err
 	}
 	r.Signature = key.Sign(signed)
-	return r.encode()
+	// The signature is last and was empty: put into its place, the rest need not be encoded again.
+	const end = "\"}\n"
+	text := base64.StdEncoding.AppendEncode(signed[:len(signed)-len(end)], r.Signature)
+	return append(text, end...)[len(signContext):], nil
 }
 
 // signed is what the signature is over: the receipt with an empty signature.
