@@ -5,7 +5,7 @@ import (
 	"net"
 	"strconv"
 
-	"caucus/node/dialect"
+	"caucus/node"
 )
 
 // checkUpstream refuses what has no meaning for a node that stands in front of a server: silence
@@ -25,7 +25,7 @@ func (b *builder) checkUpstream() error {
 	if _, ok := b.found["listen"]; !ok {
 		// The server may well be where a node listens by default: the old apps are on 5000 to 5002.
 		b.Node.NextPort = true
-		if u, err := dialect.ParseBase(b.Node.Upstream); err == nil && dialect.SameAddress(u, b.Node.Listen) {
+		if node.LeadsTo(b.Node.Upstream, b.Node.Listen) {
 			host, port, _ := net.SplitHostPort(b.Node.Listen)
 			n, _ := strconv.Atoi(port)
 			b.Node.Listen = net.JoinHostPort(host, strconv.Itoa(n+1))

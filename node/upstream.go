@@ -45,6 +45,12 @@ func given(probs []float64) []float64 {
 	return probs
 }
 
+// LeadsTo reports whether the address of an upstream, as typed, is where a node listens on this machine.
+func LeadsTo(upstream, listen string) bool {
+	u, err := dialect.ParseBase(upstream)
+	return err == nil && dialect.SameAddress(u, listen)
+}
+
 // openUpstream puts a server in the place of a model. It need not answer yet: the node is not
 // ready until it does, and its votes say why.
 func (n *Node) openUpstream(ctx context.Context) error {
