@@ -80,6 +80,8 @@ type Config struct {
 	ListenLocal bool   // it is served on this machine alone, so that no dial-back can succeed
 	Tokens      []identity.Token
 
+	OnTokens func(tokens []identity.Token) // the tokens were replaced; the one to use first
+
 	AllowPrivate bool     // dial private addresses that other nodes tell, also of networks that this machine is not on
 	AgentPorts   []uint16 // of ngrok agents' local APIs, which nobody may make this node call; nil: 4040
 

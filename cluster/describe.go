@@ -25,6 +25,8 @@ func (m *Membership) onStream(peer identity.ID, kind session.StreamKind, conn ne
 		m.describe(conn)
 	case session.StreamRelay:
 		m.relays.serve(peer, conn)
+	case session.StreamTokens:
+		m.hearTokens(peer, conn)
 	case session.StreamDialBack:
 		m.locator.serve(peer, conn)
 	case session.StreamEvidence:

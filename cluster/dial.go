@@ -321,7 +321,10 @@ func explain(err error) string {
 }
 
 // onUp and onDown are told by the sessions.
-func (m *Membership) onUp(peer identity.ID) { m.sessionIs(peer, true) }
+func (m *Membership) onUp(peer identity.ID) {
+	m.sessionIs(peer, true)
+	m.run(func() { m.tellTokens(peer) }) // it may come back with an old one
+}
 
 func (m *Membership) onDown(peer identity.ID) {
 	m.strangers.Left(peer) // where it answered somebody else may by now

@@ -21,7 +21,12 @@ func (m *Membership) invite(ctx context.Context, inv identity.Invite) {
 	defer context.AfterFunc(m.ctx, cancel)()
 	var tokens []identity.Token
 	if inv.Token != nil {
-		tokens = []identity.Token{*inv.Token}
+		m.mu.Lock()
+		// A line pasted long ago may have a token that was replaced since: what this node knows now is better.
+		if !m.rotation.holds(*inv.Token) {
+			tokens = []identity.Token{*inv.Token}
+		}
+		m.mu.Unlock()
 	}
 	said := ""
 	for wait := dialFirst; ; wait = min(time.Duration(float64(wait)*inviteGrows), dialLast) {

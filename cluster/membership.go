@@ -51,13 +51,14 @@ type Membership struct {
 
 	mu         sync.Mutex // guards what follows
 	roster     *roster
-	url        string // of the card
-	sequence   uint64 // of the card
-	tokens     []identity.Token
-	changed    chan struct{} // closed when the view is replaced
-	settledAt  time.Time     // when the roster last changed
-	seeds      int           // invites that have not turned out to be this node
-	joining    bool          // Join was called
+	url        string           // of the card
+	sequence   uint64           // of the card
+	tokens     []identity.Token // from the configuration and invites
+	rotation   rotation         // what replaced them
+	changed    chan struct{}    // closed when the view is replaced
+	settledAt  time.Time        // when the roster last changed
+	seeds      int              // invites that have not turned out to be this node
+	joining    bool             // Join was called
 	everPeer   bool
 	restored   bool      // the roster came from disk and nobody on it has been reached
 	outranAt   time.Time // when a later card of this node's own key was last answered
@@ -431,10 +432,4 @@ func (m *Membership) kick(c chan struct{}) {
 	case c <- struct{}{}:
 	default:
 	}
-}
-
-func (m *Membership) currentTokens() []identity.Token {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.tokens
 }

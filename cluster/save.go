@@ -46,7 +46,7 @@ func (m *Membership) saveLoop() {
 // savedLocked is what is to be on disk. Only cards that count are kept: others are learnt again.
 func (m *Membership) savedLocked() saved {
 	s := newSaved()
-	s.sequence, s.everPeer = m.sequence, m.everPeer
+	s.sequence, s.everPeer, s.rotation = m.sequence, m.everPeer, m.rotation
 	for id, e := range m.roster.entries {
 		if e.enrolled > 0 {
 			s.cards[id] = append(binary.BigEndian.AppendUint64(nil, e.enrolled), e.card.Signed...)
@@ -57,7 +57,7 @@ func (m *Membership) savedLocked() saved {
 }
 
 func (s *store) differs(next saved) bool {
-	return next.sequence != s.last.sequence || next.everPeer != s.last.everPeer ||
+	return next.sequence != s.last.sequence || next.everPeer != s.last.everPeer || next.rotation.epoch != s.last.rotation.epoch ||
 		!maps.EqualFunc(next.cards, s.last.cards, func(a, b []byte) bool { return string(a) == string(b) }) ||
 		!maps.EqualFunc(next.tombs, s.last.tombs, func(a, b tombstone) bool { return a.sequence == b.sequence })
 }
@@ -68,7 +68,7 @@ func (m *Membership) restore(s saved) {
 	if m.cfg.NewCluster {
 		return
 	}
-	m.everPeer = s.everPeer
+	m.everPeer, m.rotation = s.everPeer, s.rotation
 	now := time.Now()
 	for id, t := range s.tombs {
 		m.roster.tombs[id] = t

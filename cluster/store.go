@@ -31,6 +31,7 @@ var (
 
 	keySequence = []byte("sequence") // of this node's last card
 	keyEverPeer = []byte("ever-peer")
+	keyRotation = []byte("tokens") // see rotation
 )
 
 // store is the roster on disk. A nil store keeps nothing.
@@ -43,6 +44,7 @@ type store struct {
 type saved struct {
 	sequence uint64
 	everPeer bool
+	rotation rotation
 	cards    map[identity.ID][]byte // enrolled u64, signed card
 	tombs    map[identity.ID]tombstone
 }
@@ -136,6 +138,12 @@ func (s *store) read(tx *bbolt.Tx) error {
 		s.last.sequence = binary.BigEndian.Uint64(b)
 	}
 	s.last.everPeer = meta.Get(keyEverPeer) != nil
+	if b := meta.Get(keyRotation); b != nil {
+		var err error
+		if s.last.rotation, err = parseRotation(b); err != nil {
+			return err
+		}
+	}
 	err := tx.Bucket(bucketCards).ForEach(func(k, v []byte) error {
 		id, err := identity.ParseID(string(k))
 		if err != nil || len(v) < 8 {
@@ -174,6 +182,11 @@ func (s *store) write(next saved) (err error) {
 		}
 		if next.everPeer && !s.last.everPeer {
 			if err := meta.Put(keyEverPeer, []byte{1}); err != nil {
+				return err
+			}
+		}
+		if next.rotation.epoch != s.last.rotation.epoch {
+			if err := meta.Put(keyRotation, next.rotation.encode()); err != nil {
 				return err
 			}
 		}

@@ -45,6 +45,7 @@ const (
 	StreamEvidence                       // records of evidence, for anti-entropy
 	StreamRelay                          // to be spliced to a third member
 	StreamDialBack                       // whether the peer can dial this node
+	StreamTokens                         // the tokens of the cluster after one was replaced
 )
 
 // Responder answers the questions of peers. Its methods are called from many

@@ -1,0 +1,227 @@
+package cluster
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"slices"
+	"time"
+
+	"caucus/cluster/identity"
+	"caucus/cluster/session"
+)
+
+// Rotation of the token: a member is given a new one and tells the others, each over a session that both ends have
+// proved. The old one is good for a while, so that who is away comes back with it and is told; then it is not.
+//
+// A rotation travels on a StreamTokens stream, and lies on disk, as
+//
+//	version u8 = 1 | epoch u64 | count u8, 1 to 4 | (until u64, Unix seconds, 0: no end | token 32 bytes)...
+//
+// the token to use first. Of two rotations the one with the higher epoch holds.
+const (
+	rotationVersion = 1
+	maxHeld         = 4 // as many as a session proves
+	rotationHead    = 1 + 8 + 1
+	heldBytes       = 8 + 32
+
+	// maxEpochAhead is how far the clocks of two members may differ. An epoch beyond it would keep everybody from ever
+	// rotating again.
+	maxEpochAhead = time.Hour
+
+	tellTokensWithin = 5 * time.Second
+)
+
+var errRotation = errors.New("cluster: malformed rotation of the token")
+
+// rotation is the tokens after one. The zero value: there was none.
+type rotation struct {
+	epoch uint64 // when it was made, Unix milliseconds
+	held  []heldToken
+}
+
+type heldToken struct {
+	token identity.Token
+	until time.Time // zero: no end
+}
+
+// holds reports whether the rotation knows a token, good or not any more.
+func (r rotation) holds(t identity.Token) bool {
+	return slices.ContainsFunc(r.held, func(h heldToken) bool { return h.token == t })
+}
+
+func (r rotation) encode() []byte {
+	b := binary.BigEndian.AppendUint64([]byte{rotationVersion}, r.epoch)
+	b = append(b, byte(len(r.held)))
+	for _, h := range r.held {
+		until := uint64(0)
+		if !h.until.IsZero() {
+			until = uint64(h.until.Unix())
+		}
+		b = append(binary.BigEndian.AppendUint64(b, until), h.token[:]...)
+	}
+	return b
+}
+
+func parseRotation(b []byte) (rotation, error) {
+	if len(b) < rotationHead || b[0] != rotationVersion {
+		return rotation{}, errRotation
+	}
+	r := rotation{epoch: binary.BigEndian.Uint64(b[1:])}
+	n, rest := int(b[9]), b[rotationHead:]
+	if n < 1 || n > maxHeld || len(rest) != n*heldBytes || r.epoch == 0 {
+		return rotation{}, errRotation
+	}
+	for ; len(rest) > 0; rest = rest[heldBytes:] {
+		h := heldToken{token: identity.Token(rest[8:heldBytes])}
+		if until := binary.BigEndian.Uint64(rest); until != 0 {
+			if until > 1<<40 {
+				return rotation{}, errRotation
+			}
+			h.until = time.Unix(int64(until), 0)
+		}
+		r.held = append(r.held, h)
+	}
+	if !r.held[0].until.IsZero() {
+		return rotation{}, errRotation
+	}
+	return r, nil
+}
+
+// currentTokens are those that are proved and accepted now, the one to use first.
+func (m *Membership) currentTokens() []identity.Token {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.tokensLocked(time.Now())
+}
+
+func (m *Membership) tokensLocked(now time.Time) []identity.Token {
+	if m.rotation.epoch == 0 {
+		return m.tokens
+	}
+	// A token that the rotation does not know came from a person since.
+	var tokens []identity.Token
+	for _, t := range m.tokens {
+		if !m.rotation.holds(t) {
+			tokens = append(tokens, t)
+		}
+	}
+	for _, h := range m.rotation.held {
+		if h.until.IsZero() || now.Before(h.until) {
+			tokens = append(tokens, h.token)
+		}
+	}
+	return tokens
+}
+
+// Tokens are those that this node proves and accepts now, the one to use first; none: the cluster is open.
+func (m *Membership) Tokens() []identity.Token { return m.currentTokens() }
+
+// ErrOpenCluster says that there is no token to replace.
+var ErrOpenCluster = errors.New("cluster: it is open: there is no token to replace")
+
+// Rotate makes t the cluster's token. Those until now are good for keep longer. The members with a session are
+// told at once, the others when they come back, if they do within keep.
+func (m *Membership) Rotate(t identity.Token, keep time.Duration) error {
+	now := time.Now()
+	m.mu.Lock()
+	old := m.tokensLocked(now)
+	switch {
+	case m.stopped || m.leaving:
+		m.mu.Unlock()
+		return ErrStopped
+	case len(old) == 0:
+		m.mu.Unlock()
+		return ErrOpenCluster
+	}
+	until := now.Add(keep)
+	next := rotation{epoch: max(uint64(now.UnixMilli()), m.rotation.epoch+1), held: []heldToken{{token: t}}}
+	add := func(t identity.Token, until time.Time) {
+		if len(next.held) < maxHeld && !next.holds(t) {
+			next.held = append(next.held, heldToken{token: t, until: until})
+		}
+	}
+	// Also those whose time is over, as marks: somebody may start with one from an old environment.
+	for _, h := range m.rotation.held {
+		if h.until.IsZero() || h.until.After(until) {
+			h.until = until
+		}
+		add(h.token, h.until)
+	}
+	for _, o := range old {
+		add(o, until)
+	}
+	m.adoptLocked(next)
+	m.mu.Unlock()
+	m.log.Info("the token was replaced", "old_until", until.UTC().Format(time.RFC3339))
+	m.tokensChanged()
+	return nil
+}
+
+// adoptLocked makes a rotation the one that holds.
+func (m *Membership) adoptLocked(next rotation) {
+	m.rotation = next
+	m.kick(m.kickSave)
+}
+
+// tokensChanged tells those who are to know.
+func (m *Membership) tokensChanged() {
+	if m.cfg.OnTokens != nil {
+		m.cfg.OnTokens(m.currentTokens())
+	}
+	for _, p := range m.sessions.Peers() {
+		m.run(func() { m.tellTokens(p.ID) })
+	}
+}
+
+// tellTokens tells one member of the rotation, if there was one.
+func (m *Membership) tellTokens(id identity.ID) {
+	m.mu.Lock()
+	r, e := m.rotation, m.roster.entries[id]
+	m.mu.Unlock()
+	if r.epoch == 0 || e == nil || e.card.Leaving {
+		return
+	}
+	ctx, cancel := context.WithTimeout(m.ctx, tellTokensWithin)
+	defer cancel()
+	conn, err := m.sessions.Open(ctx, id, session.StreamTokens)
+	if err == nil {
+		_ = conn.SetDeadline(time.Now().Add(tellTokensWithin)) // never fails
+		_, err = conn.Write(r.encode())
+		conn.Close()
+	}
+	if err != nil {
+		m.log.Debug("a member was not told of the new token", "member", id, "error", err)
+	}
+}
+
+// hearTokens takes a rotation that a member tells.
+func (m *Membership) hearTokens(peer identity.ID, conn net.Conn) {
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(tellTokensWithin)) // never fails
+	b, err := io.ReadAll(io.LimitReader(conn, rotationHead+maxHeld*heldBytes+1))
+	if err != nil {
+		return
+	}
+	r, err := parseRotation(b)
+	if err == nil && r.epoch > uint64(time.Now().Add(maxEpochAhead).UnixMilli()) {
+		err = errors.New("cluster: a rotation of the token from the future; is the clock of one of the two wrong?")
+	}
+	if err != nil {
+		m.log.Warn("what a member says of the token is not taken", "member", peer, "error", err)
+		return
+	}
+	m.mu.Lock()
+	e := m.roster.entries[peer]
+	news := e != nil && !e.card.Leaving && r.epoch > m.rotation.epoch && len(m.tokensLocked(time.Now())) > 0
+	if news {
+		m.adoptLocked(r)
+	}
+	m.mu.Unlock()
+	if news {
+		m.log.Info("the token was replaced by a member", "member", peer)
+		m.tokensChanged()
+	}
+}

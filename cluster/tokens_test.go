@@ -1,0 +1,134 @@
+package cluster
+
+import (
+	"bytes"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"caucus/cluster/identity"
+)
+
+func newToken(t testing.TB) identity.Token {
+	t.Helper()
+	token, err := identity.NewToken()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token
+}
+
+func TestANewTokenReachesAllAndTheOldOneIsGoodForAWhile(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t)
+	old := newToken(t)
+	with := func(token identity.Token) func(*Config) {
+		return func(c *Config) { c.Tokens = []identity.Token{token} }
+	}
+	nodes := n.cluster(3, with(old), func(c *Config) { c.StateDir = t.TempDir() })
+	away := nodes[2]
+	away.stop()
+	next := newToken(t)
+	if err := nodes[0].m.Rotate(next, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	uses := func(x *node, first identity.Token, count int) bool {
+		tokens := x.m.Tokens()
+		return len(tokens) == count && tokens[0] == first
+	}
+	eventually(t, "the other one uses it", func() bool { return uses(nodes[0], next, 2) && uses(nodes[1], next, 2) })
+
+	// Who was away comes back with the old one and is told; newcomers come with either.
+	away.open(n, away.address)
+	away.join(nodes[1])
+	late := n.start("late", with(next)).join(nodes[0])
+	early := n.start("early", with(old)).join(nodes[1])
+	all := append(nodes, late, early)
+	eventually(t, "all are in, and use the new one", func() bool {
+		for _, x := range all {
+			if !uses(x, next, 2) {
+				return false
+			}
+		}
+		return whole(all) && paired(all)
+	})
+
+	// It outlives a restart, whatever the configuration says.
+	away.restart(n)
+	if !uses(away, next, 2) {
+		t.Errorf("after a restart: %d tokens", len(away.m.Tokens()))
+	}
+	away.join(nodes[0])
+	eventually(t, "it is back", func() bool { return whole(all) && paired(all) })
+
+	// The next one ends both at once.
+	last := newToken(t)
+	if err := nodes[1].m.Rotate(last, 0); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "all use the last one alone", func() bool {
+		return !slices.ContainsFunc(all, func(x *node) bool { return !uses(x, last, 1) })
+	})
+	wrong := n.start("wrong", with(next)).join(nodes[0])
+	eventually(t, "the old one is refused in words", func() bool {
+		return strings.Contains(wrong.log.String(), "the invite token is not that of this cluster")
+	})
+	eventually(t, "the others go on", func() bool { return whole(all) })
+}
+
+func TestAnOpenClusterHasNoTokenToReplace(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t)
+	x := n.start("x").join()
+	if err := x.m.Rotate(newToken(t), time.Hour); !errors.Is(err, ErrOpenCluster) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestRotationsAreReadStrictly(t *testing.T) {
+	t.Parallel()
+	good := rotation{epoch: 7, held: []heldToken{{token: newToken(t)}, {token: newToken(t), until: time.Unix(1000, 0)}}}
+	b := good.encode()
+	got, err := parseRotation(b)
+	if err != nil || !bytes.Equal(got.encode(), b) || got.epoch != 7 || len(got.held) != 2 || !got.held[1].until.Equal(time.Unix(1000, 0)) {
+		t.Fatalf("%v", err)
+	}
+	edit := func(i int, to byte) []byte {
+		c := bytes.Clone(b)
+		c[i] = to
+		return c
+	}
+	for name, bad := range map[string][]byte{
+		"nothing":          nil,
+		"another version":  edit(0, 9),
+		"no epoch":         edit(8, 0),
+		"a wrong count":    edit(9, 3),
+		"none":             edit(9, 0)[:rotationHead],
+		"cut short":        b[:len(b)-1],
+		"too long":         append(bytes.Clone(b), 0),
+		"the first ending": edit(rotationHead+7, 1),
+		"an absurd end":    edit(rotationHead+heldBytes, 0xff),
+	} {
+		if _, err := parseRotation(bad); err == nil {
+			t.Errorf("%s was taken", name)
+		}
+	}
+	future := rotation{epoch: uint64(time.Now().Add(2 * maxEpochAhead).UnixMilli()), held: good.held}
+	n := newNetwork(t)
+	token := newToken(t)
+	x := n.start("x", func(c *Config) { c.Tokens = []identity.Token{token} })
+	y := n.start("y", func(c *Config) { c.Tokens = []identity.Token{token} })
+	x.join()
+	y.join(x)
+	eventually(t, "both", func() bool { return whole([]*node{x, y}) })
+	y.m.mu.Lock()
+	y.m.rotation = future
+	y.m.mu.Unlock()
+	y.m.tellTokens(x.id())
+	eventually(t, "it is said", func() bool { return strings.Contains(x.log.String(), "from the future") })
+	if tokens := x.m.Tokens(); len(tokens) != 1 || tokens[0] != token {
+		t.Error("a rotation from the future was taken")
+	}
+}
