@@ -12,6 +12,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"caucus/cluster"
+	"caucus/cluster/evidence"
+	"caucus/cluster/identity"
+	"caucus/cluster/reach"
 	"caucus/configs"
 	"caucus/ml"
 	"caucus/node"
@@ -111,10 +114,26 @@ func diagnose(ctx context.Context, cmd *cobra.Command, err error, started bool) 
 		return exitNotJoined, []string{"check the address after --join and that a node runs there, or leave out --join-required to go on trying"}
 	case errors.Is(err, cluster.ErrStateInUse):
 		return exitFailure, []string{"stop the other process, or give this node a name of its own: --name NAME"}
+	case errors.Is(err, identity.ErrKey):
+		return exitFailure, []string{"mend the key file, or keep this node's state elsewhere, as a new member: --state-dir DIR"}
+	case errors.Is(err, evidence.ErrInUse):
+		return exitFailure, []string{"stop the other process, or keep this node's state elsewhere: --state-dir DIR"}
+	case errors.Is(err, evidence.ErrStore):
+		return exitFailure, []string{"check that the state folder can be written and has room; the labels in it come back from the other nodes"}
+	case errors.Is(err, reach.ErrNoAuthtoken), errors.Is(err, reach.ErrTunnelRefused):
+		return exitFailure, []string{"check NGROK_AUTHTOKEN and the tunnels that your ngrok account has open; or run a tunnel yourself and give its address: --public-url URL"}
+	case errors.Is(err, ml.ErrShape), errors.Is(err, ml.ErrNotFinite):
+		return exitUsage, []string{"give one finite number for each feature, in the order of the task (caucus members shows the node, its card the names)"}
 	case errors.Is(err, ml.ErrData):
 		return exitFailure, []string{"mend the file, or name another with --data (and its column of labels with --label)"}
 	case errors.Is(err, fs.ErrNotExist):
 		return exitFailure, []string{"check the path; a relative one starts from the folder that you are in"}
+	case errors.Is(err, fs.ErrPermission):
+		return exitFailure, []string{"take a file or folder that you may use (--state-dir DIR keeps state elsewhere), and a port above 1023"}
+	case errors.Is(err, syscall.ENOSPC):
+		return exitFailure, []string{"make room on the disk, or keep state elsewhere: --state-dir DIR"}
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return exitFailure, []string{"--listen with an address of this machine: 127.0.0.1:5001 for itself alone, :5001 for every interface"}
 	case errors.Is(err, syscall.EADDRINUSE):
 		return exitFailure, []string{"take another port, as in --listen 127.0.0.1:5010, or stop what holds this one"}
 	}
