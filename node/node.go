@@ -118,6 +118,7 @@ func New(ctx context.Context, cfg Config) (n *Node, err error) {
 	if n.api, err = api.New(n.apiConfig()); err != nil {
 		return n, fmt.Errorf("node: %w", err)
 	}
+	n.api.SetBearers(bearers(n.cluster.Tokens())) // those on disk may be newer than the configuration's
 	n.server = n.api.Server()
 	n.onClose("the HTTP server", n.server.Close)
 	return n, nil
@@ -176,7 +177,8 @@ func (n *Node) join(key *identity.Key) error {
 		tokens = append(tokens, *n.cfg.Token)
 	}
 	n.cluster, err = cluster.New(cluster.Config{
-		Key: key, Name: n.cfg.Name, Model: string(n.local.model.Kind()), Fingerprint: n.local.model.Fingerprint(),
+		OnTokens: n.tokensReplaced,
+		Key:      key, Name: n.cfg.Name, Model: string(n.local.model.Kind()), Fingerprint: n.local.model.Fingerprint(),
 		Task: n.local.digest, Description: about, URL: n.cfg.PublicURL, ListenPort: n.port(), ListenLocal: n.listensLocally(),
 		AllowPrivate: n.cfg.AllowPrivate, Tokens: tokens,
 		StateDir: n.cfg.StateDir, NewCluster: n.cfg.NewCluster, Profile: n.cfg.Profile,
@@ -203,9 +205,7 @@ func (n *Node) newEngine() *engine {
 
 func (n *Node) apiConfig() api.Config {
 	cfg := api.Config{Node: n, Gossip: n.cluster.Handler(), Relay: n.cluster, Registry: n.engine.metrics.registry, Log: n.log.With("component", "http")}
-	if n.cfg.Token != nil {
-		cfg.Bearer = n.cfg.Token.Bearer()
-	}
+	cfg.Rotate = n.cluster.Rotate
 	if u, err := url.Parse(n.cfg.PublicURL); err == nil && u.Hostname() != "" {
 		cfg.Hosts = append(cfg.Hosts, u.Hostname())
 	}

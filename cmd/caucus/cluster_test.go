@@ -210,3 +210,32 @@ func irisFile(t *testing.T) string {
 	}
 	return path
 }
+
+func TestARotatedTokenLetsNewcomersInAndTheOldOneDoesNot(t *testing.T) {
+	state := t.TempDir()
+	p := start(t, "serve", "--model", "knn", "--listen", "127.0.0.1:0", "--public-url", "https://ab12.example", "--state-dir", state)
+	old := p.untilSaid(`caucus serve --model svm --join "https://ab12\.example#([A-Za-z0-9_-]{43})"`)[1]
+	address := p.untilSaid(`address +(http://\S+)`)[1]
+	code, stdout, stderr := caucus(t, "", "invite", "--rotate", "--keep-old", "0s", "--node", address, "--state-dir", state)
+	m := regexp.MustCompile(`--join "https://ab12\.example#([A-Za-z0-9_-]{43})"`).FindStringSubmatch(stdout)
+	if code != 0 || m == nil || m[1] == old || !strings.Contains(stderr, "good no more") {
+		t.Fatalf("%d %q %q", code, stdout, stderr)
+	}
+	// invite prints the new one from now on, also without being told to rotate.
+	if code, again, stderr := caucus(t, "", "invite", "--node", address, "--state-dir", state); code != 0 || again != stdout {
+		t.Errorf("invite again: %d %q %q", code, again, stderr)
+	}
+	port := strings.TrimPrefix(address, "http://")
+	in := start(t, "serve", "--model", "tree", "--listen", "127.0.0.1:0", "--state-dir", t.TempDir(), "--join", port+"#"+m[1])
+	in.untilSaid(`msg=ready`)
+	waitForMember(t, address, "tree", "alive")
+	out := start(t, "serve", "--model", "svm", "--listen", "127.0.0.1:0", "--state-dir", t.TempDir(), "--join", port+"#"+old)
+	out.untilSaid(`the invite token is not that of this cluster`)
+	// Nor does the old one open the node to commands from elsewhere, or rotate.
+	if code, _, stderr := caucus(t, "", "invite", "--rotate", "--node", address, "--state-dir", t.TempDir()); code == 0 || !strings.Contains(stderr, "not known here") {
+		t.Errorf("rotate without the token: %d %q", code, stderr)
+	}
+	if strings.Contains(p.stderr.String(), m[1]) {
+		t.Error("the new token is in the log")
+	}
+}

@@ -16,14 +16,21 @@ import (
 
 func (a *app) inviteCommand() *cobra.Command {
 	var stateDir, publicURL string
+	var rotate bool
+	var keep time.Duration
 	cmd := &cobra.Command{
 		Use:   "invite",
 		Short: "Print the line that a teammate pastes to come in",
 		Long: `Print the command with which a teammate joins the cluster of a running node. The
 address is the one on the node's card; the token comes from --token-file, CAUCUS_TOKEN,
 or the state folder of the node on this machine. The line holds the cluster's secret:
-send it as you would send a password.`,
+send it as you would send a password.
+
+With --rotate the cluster gets another token first, at all its nodes. The one until now
+stays good for a day, so that nodes that are away find back; --keep-old 0s ends it at once.
+Who is a member stays one.`,
 		Example: `  caucus invite
+  caucus invite --rotate
   caucus invite --node http://localhost:5002
   caucus invite --public-url https://ab12.ngrok-free.app --state-dir ~/.local/state/caucus/knn`,
 		Args: arguments(0, 0, ""),
@@ -31,8 +38,13 @@ send it as you would send a password.`,
 	r := a.addReader(cmd)
 	cmd.Flags().StringVar(&stateDir, "state-dir", "", "the node's state folder, as a `DIR` (default $CAUCUS_STATE_DIR, else by the node's name)")
 	cmd.Flags().StringVar(&publicURL, "public-url", "", "the address to invite to, as a `URL` (default: the one on the node's card); then no node need run")
+	cmd.Flags().BoolVar(&rotate, "rotate", false, "give the cluster another token first")
+	cmd.Flags().DurationVar(&keep, "keep-old", 24*time.Hour, "with --rotate, for how long the token until now is good, as a `DURATION`")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		i, err := a.invitation(cmd.Context(), r, stateDir, publicURL)
+		if err == nil && rotate {
+			err = a.rotate(cmd.Context(), r, &i, keep)
+		}
 		if err != nil {
 			return err
 		}
@@ -145,6 +157,39 @@ func statusFromElsewhere(ctx context.Context, node, bearer string) (int, error) 
 	}
 	resp.Body.Close()
 	return resp.StatusCode, nil
+}
+
+// rotate gives the cluster another token, and the invitation too.
+func (a *app) rotate(ctx context.Context, r *reader, i *invitation, keep time.Duration) error {
+	if i.token == nil {
+		return &failure{code: exitFailure, err: errors.New("this cluster is open: it has no token that could be replaced"),
+			try: "start its nodes without --open and with CAUCUS_TOKEN"}
+	}
+	next, err := identity.NewToken()
+	if err != nil {
+		return err
+	}
+	c, err := api.NewClient(originOf(r.address()), i.token.Bearer())
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	ctx, cancel := context.WithTimeout(ctx, r.patience)
+	defer cancel()
+	reply, err := c.Rotate(ctx, next, keep)
+	if err != nil {
+		return reached(c, err)
+	}
+	i.token = &next
+	if keep > 0 {
+		fmt.Fprintf(a.err, "The cluster has a new token; the one until now is good until %s.\n", reply.OldUntil.Local().Format("2 Jan 15:04"))
+	} else {
+		fmt.Fprintln(a.err, "The cluster has a new token, and the one until now is good no more.")
+	}
+	if tok, source, err := configs.FindToken(r.tokenFile, a.env); err == nil && tok != nil {
+		fmt.Fprintf(a.err, "Put the new one, what stands after #, where the old one is: %s.\n", source)
+	}
+	return nil
 }
 
 // findToken looks where a node would.

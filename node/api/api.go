@@ -13,6 +13,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"caucus/node/web"
+
+	"caucus/cluster/identity"
 )
 
 // Config says what to serve and to whom.
@@ -23,6 +25,8 @@ type Config struct {
 	// Bearer opens the local routes from elsewhere. Empty: a node without a token, whose
 	// routes are open to all who reach it.
 	Bearer string
+	// Rotate makes a token the cluster's; those until now are good for keep longer. nil: it cannot.
+	Rotate func(token identity.Token, keep time.Duration) error
 	// Hosts are the names besides those of loopback by which this node is rightly called,
 	// without port: the host of its public URL.
 	Hosts []string
@@ -42,7 +46,8 @@ type API struct {
 	node        Node
 	info        *Info
 	schema      *schema
-	bearer      string
+	bearers     atomic.Pointer[[]string] // the keys that open the local routes from elsewhere; none: the node is open
+	rotateToken func(token identity.Token, keep time.Duration) error
 	hosts       []string
 	log         *slog.Logger
 	engine      *gin.Engine
@@ -76,9 +81,13 @@ func New(cfg Config) (*API, error) {
 	// Gin's mode is global, and setting it is not safe while another node starts.
 	ginOnce.Do(func() { gin.SetMode(gin.ReleaseMode) })
 	a := &API{
-		node: cfg.Node, info: cfg.Node.Info(), bearer: cfg.Bearer, hosts: cfg.Hosts, log: cfg.Log,
+		node: cfg.Node, info: cfg.Node.Info(), hosts: cfg.Hosts, rotateToken: cfg.Rotate, log: cfg.Log,
 		origin: http.NewCrossOriginProtection(), maxInFlight: int64(cfg.MaxInFlight),
 		engine: gin.New(),
+	}
+	a.SetBearers(nil)
+	if cfg.Bearer != "" {
+		a.SetBearers([]string{cfg.Bearer})
 	}
 	a.schema = newSchema(a.info.Features)
 	a.events = newEvents(a.node)
@@ -120,6 +129,7 @@ func (a *API) routes(cfg Config) {
 	get("/card", a.plain(a.card))
 	get("/members", a.local, a.plain(a.members))
 	e.POST("/members/forget", a.local, a.plain(a.forget))
+	e.POST("/invite/rotate", a.keyed, a.plain(a.rotate))
 	get("/rounds", a.local, a.rounds)
 	get("/rounds/:id", a.local, a.plain(a.round))
 	get("/metrics", a.local, gin.WrapH(metricsHandler(cfg.Registry)))

@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"caucus/cluster/identity"
 )
 
 // maxReply bounds what a client reads; a batch over 4 MiB of input answers in less.
@@ -96,6 +98,11 @@ func (c *Client) ConsensusBatch(ctx context.Context, rows [][]float64, o Consens
 // Members lists the roster as the node sees it.
 func (c *Client) Members(ctx context.Context) (*MembersReply, error) {
 	return ask[MembersReply](ctx, c, http.MethodGet, "/members", nil, nil)
+}
+
+// Rotate gives the cluster another token. The client must have the key of the present one.
+func (c *Client) Rotate(ctx context.Context, next identity.Token, keep time.Duration) (*RotateReply, error) {
+	return ask[RotateReply](ctx, c, http.MethodPost, "/invite/rotate", nil, map[string]any{"token": next.String(), "keep": keep.String()})
 }
 
 // Card returns the node's card with its task.

@@ -1,0 +1,58 @@
+package node
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"caucus/cluster/identity"
+)
+
+// tokenFile is where a node keeps the cluster's token in its state folder; package configs
+// looks there.
+const tokenFile = "token"
+
+// tokensReplaced is told by the cluster that another token is its own now.
+func (n *Node) tokensReplaced(tokens []identity.Token) {
+	n.api.SetBearers(bearers(tokens))
+	if n.cfg.StateDir == "" || len(tokens) == 0 {
+		return
+	}
+	// caucus invite reads it there, and so does the next start.
+	if err := keepToken(n.cfg.StateDir, tokens[0]); err != nil {
+		n.log.Error("the new token is used, but not kept for caucus invite", "error", err)
+	}
+}
+
+// bearers are the keys that go with tokens.
+func bearers(tokens []identity.Token) []string {
+	keys := make([]string, len(tokens))
+	for i, t := range tokens {
+		keys[i] = t.Bearer()
+	}
+	return keys
+}
+
+// keepToken writes the token beside its place and moves it there, so that a crash leaves
+// a whole one.
+func keepToken(dir string, t identity.Token) error {
+	f, err := os.CreateTemp(dir, tokenFile+"-*") // mode 0600
+	if err != nil {
+		return fmt.Errorf("keep the token: %w", err)
+	}
+	defer os.Remove(f.Name())
+	_, err = f.WriteString(t.String() + "\n")
+	if err == nil {
+		err = f.Sync()
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), filepath.Join(dir, tokenFile))
+	}
+	if err != nil {
+		return fmt.Errorf("keep the token: %w", err)
+	}
+	return nil
+}
