@@ -3,6 +3,7 @@ package ml
 import (
 	"context"
 	"slices"
+	"sync/atomic"
 )
 
 // trainFolds is how often rows are held out in turn when none are held out for good.
@@ -12,13 +13,7 @@ const trainFolds = 5
 // holdout 0 it fits on all, and evaluates by cross-validation. The seed of o draws both.
 func Train(ctx context.Context, d *Dataset, o FitOptions, holdout float64) (Model, *Evaluation, error) {
 	if holdout == 0 {
-		m, err := Fit(ctx, d, o)
-		if err != nil {
-			return nil, nil, err
-		}
-		o.Progress = nil
-		e, err := CrossValidate(ctx, d, o, trainFolds)
-		return m, &e, err
+		return trainOnAll(ctx, d, o)
 	}
 	train, test, err := d.Split(holdout, o.Seed)
 	if err != nil {
@@ -29,6 +24,29 @@ func Train(ctx context.Context, d *Dataset, o FitOptions, holdout float64) (Mode
 		return nil, nil, err
 	}
 	e, err := Evaluate(ctx, m, test)
+	return m, &e, err
+}
+
+// trainOnAll fits once for the model and once for each fold of its evaluation, and tells
+// the progress of all that together.
+func trainOnAll(ctx context.Context, d *Dataset, o FitOptions) (Model, *Evaluation, error) {
+	progress := o.Progress
+	var steps atomic.Int64 // of one fit
+	if progress != nil {
+		o.Progress = func(done, total int) {
+			steps.Store(int64(total))
+			progress(done, total*(1+trainFolds))
+		}
+	}
+	m, err := Fit(ctx, d, o)
+	if err != nil {
+		return nil, nil, err
+	}
+	if progress != nil {
+		n := int(steps.Load())
+		o.Progress = func(fold, _ int) { progress(n*(1+fold), n*(1+trainFolds)) }
+	}
+	e, err := CrossValidate(ctx, d, o, trainFolds)
 	return m, &e, err
 }
 
