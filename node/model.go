@@ -41,6 +41,7 @@ type local struct {
 	probs       bool          // the model gives probabilities
 	fitted      bool          // made by ml: does not panic, takes every core for a batch
 	fingerprint [32]byte      // of the model
+	upstream    rowsModel     // the model, if it wants all rows at once; or nil
 	perRow      time.Duration // 0: unknown, never quick
 	slots       chan struct{} // of slow calls
 	log         *slog.Logger
@@ -54,6 +55,7 @@ func newLocal(m ml.Model, fitted bool, sample []float64, log *slog.Logger) *loca
 		model: m, task: t, digest: t.Digest(), classes: len(t.Labels), columns: len(t.Features),
 		probs: m.Probabilistic(), fitted: fitted, fingerprint: m.Fingerprint(), slots: make(chan struct{}, slowCalls), log: log,
 	}
+	l.upstream, _ = m.(rowsModel)
 	if fitted && sample != nil {
 		l.perRow = l.measure(sample)
 	} else if q, ok := m.(interface{ Quick() bool }); ok && q.Quick() {
@@ -130,9 +132,9 @@ func (l *local) call(ctx context.Context, rows []float64, labels []int, probs []
 			err = errModelPanic
 		}
 	}()
-	if m, ok := l.model.(rowsModel); ok {
+	if l.upstream != nil {
 		var gave bool
-		if gave, err = m.PredictRows(ctx, rows, labels, probs); !gave {
+		if gave, err = l.upstream.PredictRows(ctx, rows, labels, probs); !gave {
 			withoutProbs(probs)
 		}
 	} else if l.fitted && len(labels) > 1 {

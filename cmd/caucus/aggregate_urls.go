@@ -87,7 +87,7 @@ const probeWithin = 10 * time.Second
 func askServer(ctx context.Context, client *dialect.Client, t dialect.Target, row []float64) dialect.Reply {
 	within, cancel := context.WithTimeout(ctx, probeWithin)
 	defer cancel()
-	d, r := client.ProbeOne(within, t, dialect.IrisSubject().Rows)
+	d, r := client.ProbeOne(within, t, dialect.IrisSubject().Trial)
 	if d == nil {
 		return r
 	}

@@ -139,6 +139,9 @@ func (a *API) oipModel(c *gin.Context) (any, error) {
 		return nil, err
 	}
 	platform := "golearn_" + a.info.Model
+	if a.info.Model == "upstream" {
+		platform = "caucus_upstream" // whatever is behind it
+	}
 	if together {
 		platform = "caucus_consensus"
 	}

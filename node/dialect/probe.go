@@ -26,11 +26,11 @@ func (d *Dialect) String() string {
 }
 
 // Probe finds out how a server wants to be asked. t says where it is and what it predicts; its form is
-// not looked at. rows are two valid rows that should have different labels: a server that ignores
-// what it does not know, and answers from defaults, gives itself away by the same answer to both.
-// If no form was understood, the dialect is nil and the reply is the most telling of those that came.
-func (c *Client) Probe(ctx context.Context, t Target, rows [2][]float64) (*Dialect, Reply) {
-	p, d := c.probe(ctx, t, rows)
+// not looked at. A form that brings the expected answers to the trial's rows is taken, else the first that
+// brings different ones, else the first that brings any: a server that ignores what it does not know, and answers
+// from defaults, gives itself away. If no form was understood, the dialect is nil and the reply is the most telling of those that came.
+func (c *Client) Probe(ctx context.Context, t Target, trial Trial) (*Dialect, Reply) {
+	p, d := c.probe(ctx, t, trial)
 	if d == nil {
 		return nil, p.best
 	}
@@ -39,16 +39,16 @@ func (c *Client) Probe(ctx context.Context, t Target, rows [2][]float64) (*Diale
 }
 
 // ProbeOne is Probe for those who will ask about one row alone.
-func (c *Client) ProbeOne(ctx context.Context, t Target, rows [2][]float64) (*Dialect, Reply) {
-	p, d := c.probe(ctx, t, rows)
+func (c *Client) ProbeOne(ctx context.Context, t Target, trial Trial) (*Dialect, Reply) {
+	p, d := c.probe(ctx, t, trial)
 	if d == nil {
 		return nil, p.best
 	}
 	return d, p.first
 }
 
-func (c *Client) probe(ctx context.Context, t Target, rows [2][]float64) (*prober, *Dialect) {
-	p := &prober{c: c, t: t, rows: rows, missing: map[string]bool{}}
+func (c *Client) probe(ctx context.Context, t Target, trial Trial) (*prober, *Dialect) {
+	p := &prober{c: c, t: t, rows: trial.Rows, want: trial.Labels, missing: map[string]bool{}}
 	one := p.one(ctx)
 	if one == nil {
 		if p.best.Outcome != consensus.OK && !fatal(p.best.Outcome) && p.tried > 1 {
@@ -63,6 +63,7 @@ type prober struct {
 	c       *Client
 	t       Target
 	rows    [2][]float64
+	want    *[2]int
 	missing map[string]bool // methods and paths that are not there
 
 	first, second Reply // of the form that was chosen, to the two rows
@@ -73,43 +74,48 @@ type prober struct {
 	ended    bool // a failure that no other form would mend
 }
 
-// one finds the form for one row. One that tells the two rows apart is taken at once; else the
-// first that gave a label.
+// one finds the form for one row.
 func (p *prober) one(ctx context.Context) *Target {
-	var same *Target
-	var sameFirst, sameSecond Reply
+	var found *Target
+	most := 0
 	for _, f := range Forms() {
 		for _, t := range p.targets(ctx, f) {
 			first, ok := p.try(ctx, t, p.rows[:1])
+			second := first
+			if ok {
+				second, ok = p.try(ctx, t, p.rows[1:])
+			}
 			if p.ended {
-				return p.settle(same, sameFirst, sameSecond)
+				return found
 			}
 			if !ok {
 				continue
 			}
-			second, ok := p.try(ctx, t, p.rows[1:])
-			if !ok {
-				if p.ended {
-					return p.settle(same, sameFirst, sameSecond)
-				}
-				continue
+			if fit := p.fit(first.Label, second.Label); fit > most {
+				found, most, p.first, p.second = &t, fit, first, second
 			}
-			if first.Label != second.Label {
-				p.first, p.second = first, second
-				return &t
-			}
-			if same == nil {
-				same, sameFirst, sameSecond = &t, first, second
+			if most == fits {
+				return found
 			}
 		}
 	}
-	return p.settle(same, sameFirst, sameSecond)
+	return found
 }
 
-// settle takes the form that gave the same label to both rows, as a constant model does.
-func (p *prober) settle(same *Target, first, second Reply) *Target {
-	p.first, p.second = first, second
-	return same
+// fits is the fit of answers that leave nothing to wish for.
+const fits = 3
+
+// fit says how well a form's answers to the two rows speak for it.
+func (p *prober) fit(first, second int) int {
+	switch {
+	case p.want != nil && *p.want == [2]int{first, second}:
+		return fits
+	case first == second:
+		return 1 // a constant model, or one that did not understand
+	case p.want == nil:
+		return fits
+	}
+	return 2 // a poor model, or one that misunderstood
 }
 
 // many finds a form that carries several rows and answers them as the form for one does.

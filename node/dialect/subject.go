@@ -20,26 +20,36 @@ type Subject struct {
 	Means map[string]int // class index by the answer's text; nil: see reader
 	// Ranges are of the features, nil: not known.
 	Ranges []ml.Range
-	// Rows are two valid ones that should have different labels.
-	Rows [2][]float64
+	Trial  Trial
+}
+
+// Trial is what a server is tried with: two valid rows that should have different labels.
+type Trial struct {
+	Rows   [2][]float64
+	Labels *[2]int // what they should be answered; nil: not known
 }
 
 // IrisSubject is Iris, with a setosa and a virginica.
 func IrisSubject() Subject {
 	d := ml.Iris()
-	return Subject{Task: d.Task, Ranges: d.Ranges(), Rows: [2][]float64{{5.1, 3.5, 1.4, 0.2}, {6.3, 3.3, 6.0, 2.5}}}
+	return Subject{Task: d.Task, Ranges: d.Ranges(), Trial: Trial{
+		Rows: [2][]float64{{5.1, 3.5, 1.4, 0.2}, {6.3, 3.3, 6.0, 2.5}}, Labels: &[2]int{0, 2},
+	}}
 }
 
 // SubjectOf is the task of a data set, with the first rows of two classes.
 func SubjectOf(d *ml.Dataset) Subject {
-	s := Subject{Task: d.Task, Ranges: d.Ranges(), Rows: [2][]float64{slices.Clone(d.Row(0)), slices.Clone(d.Row(d.Len() - 1))}}
+	second := d.Len() - 1
 	for i := range d.Len() {
 		if d.Y[i] != d.Y[0] {
-			s.Rows[1] = slices.Clone(d.Row(i))
+			second = i
 			break
 		}
 	}
-	return s
+	return Subject{Task: d.Task, Ranges: d.Ranges(), Trial: Trial{
+		Rows:   [2][]float64{slices.Clone(d.Row(0)), slices.Clone(d.Row(second))},
+		Labels: &[2]int{d.Y[0], d.Y[second]},
+	}}
 }
 
 // maxSubject bounds a task file: a mistyped name must not read a data set.
@@ -243,7 +253,7 @@ func (s *Subject) readMapping(pairs yaml.MapSlice) error {
 // rows makes the two rows to try the server with: the smallest and the largest values.
 func (s *Subject) rows(ranges []*ml.Range) {
 	if iris := IrisSubject(); s.Task.Digest() == iris.Task.Digest() {
-		s.Rows, s.Ranges = iris.Rows, iris.Ranges
+		s.Trial, s.Ranges = iris.Trial, iris.Ranges
 		return
 	}
 	known := true
@@ -252,7 +262,8 @@ func (s *Subject) rows(ranges []*ml.Range) {
 		if r == nil {
 			r = &ml.Range{Min: 1, Max: 10} // most measures have such values
 		}
-		s.Rows[0], s.Rows[1] = append(s.Rows[0], r.Min), append(s.Rows[1], r.Max)
+		rows := &s.Trial.Rows
+		rows[0], rows[1] = append(rows[0], r.Min), append(rows[1], r.Max)
 		s.Ranges = append(s.Ranges, *r)
 	}
 	if !known {

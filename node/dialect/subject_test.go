@@ -35,8 +35,8 @@ mapping: {0: 1, 1: 2, 2: 3, true: 1, "barolo": 1}
 			t.Errorf("mapping of %q: %v", text, s.Means)
 		}
 	}
-	if s.Rows[0][0] != 11 || s.Rows[1][0] != 14.8 || len(s.Rows[0]) != 3 || s.Ranges != nil { // hue has none
-		t.Errorf("rows %v, ranges %v", s.Rows, s.Ranges)
+	if s.Trial.Rows[0][0] != 11 || s.Trial.Rows[1][0] != 14.8 || len(s.Trial.Rows[0]) != 3 || s.Ranges != nil { // hue has none
+		t.Errorf("rows %v, ranges %v", s.Trial.Rows, s.Ranges)
 	}
 }
 
@@ -48,7 +48,7 @@ func TestTheTaskFileOfIrisIsIris(t *testing.T) {
 	}
 	s, err := ReadSubject(path)
 	want := IrisSubject()
-	if err != nil || s.Task.Digest() != ml.Iris().Task.Digest() || !slices.Equal(s.Rows[1], want.Rows[1]) || s.Names != nil || len(s.Ranges) != 4 {
+	if err != nil || s.Task.Digest() != ml.Iris().Task.Digest() || !slices.Equal(s.Trial.Rows[1], want.Trial.Rows[1]) || s.Names != nil || len(s.Ranges) != 4 {
 		t.Errorf("%+v %v", s, err)
 	}
 }

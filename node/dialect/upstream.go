@@ -322,7 +322,7 @@ func (u *Upstream) findOut(p *probing) {
 	defer close(p.done)
 	ctx, cancel := context.WithTimeout(u.life, probeWithin)
 	defer cancel()
-	d, r := u.client.Probe(ctx, u.target, u.subject.Rows)
+	d, r := u.client.Probe(ctx, u.target, u.subject.Trial)
 	if u.found(d, r) && u.onForm != nil {
 		u.onForm()
 	}
@@ -401,7 +401,7 @@ func (u *Upstream) Ready() error {
 
 // Try asks the server about a row that it should know, finding out its dialect if need be.
 func (u *Upstream) Try(ctx context.Context) error {
-	_, err := u.PredictRows(ctx, u.subject.Rows[0], make([]int, 1), nil)
+	_, err := u.PredictRows(ctx, u.subject.Trial.Rows[0], make([]int, 1), nil)
 	return err
 }
 

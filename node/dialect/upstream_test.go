@@ -124,6 +124,29 @@ func TestAServerThatAnswersFromDefaultsIsFoundOut(t *testing.T) {
 	}
 }
 
+func TestAServerThatFillsGapsWithDefaultsIsFoundOut(t *testing.T) {
+	// It counts from one, so that three of feature0 to feature3 reach it, each in the wrong place.
+	srv, _ := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		x := make([]float64, 4)
+		for i := range x {
+			_, _ = fmt.Sscan(r.URL.Query().Get(fmt.Sprintf("feature%d", i+1)), &x[i])
+		}
+		y := 1
+		if x[0] > 3.4 {
+			y = 2 // what it makes of the first row, shifted, differs from what it makes of the second
+		}
+		if x[3] > 0 {
+			y = flower(x)
+		}
+		reply(w, asPrediction(y))
+	}))
+	u := before(t, srv.URL)
+	labels, _, _, err := predictAll(t, u)
+	if err != nil || !slices.Equal(labels, kinds) || u.Form() != "GET feature1=" {
+		t.Errorf("%v %v by %q", labels, err, u.Form())
+	}
+}
+
 func TestAConstantModelIsAModel(t *testing.T) {
 	srv, _ := serve(t, queryModel([4]string{"feature0", "feature1", "feature2", "feature3"}, func(int) any { return map[string]any{"prediction": 1} }))
 	u := before(t, srv.URL)
