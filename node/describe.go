@@ -61,6 +61,7 @@ func (n *Node) Members() *api.MembersReply {
 		Self: string(n.id), Profile: string(n.cfg.Profile), Roster: rosterDigest(v.Digest),
 		Members: make([]api.Member, 0, len(v.Members)),
 	}
+	x := n.engine.learner.of(n.engine.invitedOf())
 	connected := map[identity.ID]bool{n.id: true}
 	for _, p := range n.cluster.Sessions() {
 		connected[p.ID] = true
@@ -68,6 +69,7 @@ func (n *Node) Members() *api.MembersReply {
 	for i := range v.Members {
 		m := &v.Members[i]
 		line := n.member(m)
+		line.Weight = n.weightOf(x, m.ID)
 		line.Connected = connected[m.ID]
 		out.Members = append(out.Members, line)
 	}

@@ -42,6 +42,7 @@ func TestCommandsThatLearn(t *testing.T) {
 		{name: "a file as JSON", args: []string{"feedback", "--data", data, "--json"}, stdout: []string{`^\{"data":.*"recorded":0,"replaced":0,"known":150,"labels":150,`}},
 		{name: "weights after that", args: []string{"weights"},
 			stdout: []string{`^150 labelled rows \(evidence [0-9a-f]{16}\)\n`, `(?m)^knn +knn +14\d of 150 +9\d\.\d % +\d\.\d\d +51/51`, `(?m)^\* +\w+`, `(?m)^auto \(\*\): least loss on 150 labelled rows`, `never more than \d`, `(?m)^\w+ gave 150 labels$`}},
+		{name: "members with weights", args: []string{"members"}, stdout: []string{`ACCURACY +WEIGHT`, `(?m)^ +knn +knn +alive .* \d\.\d\d +http`}},
 		{name: "weights as JSON", args: []string{"weights", "--json"}, stdout: []string{`^\{"asked":".*"labels":150,.*\}\n$`}},
 		{name: "the rule that the evidence favours", args: []string{"consensus", "5.1", "3.5", "1.4", "0.2", "--json"}, stdout: []string{`"reason":"least loss on 150 labelled rows`}},
 		{name: "a label that there is not", args: []string{"feedback", "5", "3", "1", "0.2", "--label", "rose"}, code: 2, stderr: []string{`"rose", which is no label of this task; its labels are setosa, versicolor, virginica`}},

@@ -63,7 +63,7 @@ func (a *app) showMembers(w io.Writer, r *api.MembersReply) string {
 		}
 		return shortID(id)
 	}
-	t := &table{head: []string{"", "NAME", "MODEL", "STATE", "SINCE", "RTT", "ACCURACY", "URL", "NOTE"}}
+	t := &table{head: []string{"", "NAME", "MODEL", "STATE", "SINCE", "RTT", "ACCURACY", "WEIGHT", "URL", "NOTE"}}
 	voters := 0
 	members := slices.SortedStableFunc(slices.Values(r.Members), func(a, b api.Member) int { return strings.Compare(a.Name, b.Name) })
 	for _, m := range members {
@@ -78,9 +78,12 @@ func (a *app) showMembers(w io.Writer, r *api.MembersReply) string {
 		if m.Self || m.ID == r.Self {
 			mark = "*"
 		}
-		accuracy, rtt := "", ""
+		accuracy, weight, rtt := "", "", ""
 		if m.Accuracy != nil {
 			accuracy = share(m.Accuracy.Float())
+		}
+		if m.Weight != nil {
+			weight = fmt.Sprintf("%.2f", m.Weight.Float())
 		}
 		if m.RTT > 0 {
 			rtt = millis(m.RTT.Float())
@@ -105,7 +108,7 @@ func (a *app) showMembers(w io.Writer, r *api.MembersReply) string {
 			model += " (" + oneLine(m.Form) + ")"
 		}
 		t.add(text(mark), text(name), text(model), painted(m.State, s.state(m.State)), number(since),
-			number(rtt), number(accuracy), text(oneLine(m.URL)), painted(note, s.dim))
+			number(rtt), number(accuracy), number(weight), text(oneLine(m.URL)), painted(note, s.dim))
 	}
 	t.write(w, s)
 	return fmt.Sprintf("%s, %s; * is the node that was asked", plural(len(r.Members), "member"), plural(voters, "voter"))

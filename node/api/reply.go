@@ -156,6 +156,7 @@ type Member struct {
 	Via        string      `json:"via"`               // the id of the member that relays for it
 	Carries    []string    `json:"carries,omitempty"` // the ids of those that it relays for
 	Accuracy   *Millionths `json:"accuracy"`          // its own word; null if unknown
+	Weight     *Millionths `json:"weight,omitempty"`  // learnt from labels; absent while there are none
 	Form       string      `json:"form,omitempty"`    // how the server that it stands in front of is asked
 	Voter      bool        `json:"voter"`             // counts towards the quorum of this node's rounds
 	Connected  bool        `json:"connected"`
