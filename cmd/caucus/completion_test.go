@@ -111,6 +111,32 @@ printf '%s\n' "${COMPREPLY[@]}"
 	}
 }
 
+// Fish can be asked what it would offer; zsh shows it only to a person at a terminal.
+func TestFishCompletes(t *testing.T) {
+	if _, err := exec.LookPath("fish"); err != nil {
+		t.Skip("fish is not installed")
+	}
+	cmd := exec.Command("fish", "-c", `caucus completion fish | source; complete -C "caucus serve --model r"; complete -C "caucus tr"`)
+	cmd.Env = append(cmd.Environ(), environment(t)...)
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.HasPrefix(string(out), "randforest\ntrain\t") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// Zsh loads the script and takes its function for the command.
+func TestZshTakesTheScript(t *testing.T) {
+	if _, err := exec.LookPath("zsh"); err != nil {
+		t.Skip("zsh is not installed")
+	}
+	cmd := exec.Command("zsh", "-f", "-c", `autoload -U compinit; compinit -D -u; source <(caucus completion zsh); print -r -- $_comps[caucus] $+functions[_caucus]`)
+	cmd.Env = append(cmd.Environ(), environment(t)...)
+	out, err := cmd.CombinedOutput()
+	if err != nil || strings.TrimSpace(string(out)) != "_caucus 1" {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
 // Other shells check that the script is one of theirs, where they are installed.
 func TestShellsReadTheirScripts(t *testing.T) {
 	for _, shell := range []string{"bash", "zsh", "fish"} {
