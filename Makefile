@@ -3,7 +3,7 @@ GO          ?= go
 STATICCHECK ?= $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOFUMPT     ?= $(GO) run mvdan.cc/gofumpt@v0.12.0
 FUZZTIME    ?= 30s
-VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+VERSION     ?= $(shell git describe --tags --always --dirty --abbrev=12 2>/dev/null || echo dev)
 
 PLATFORMS   ?= linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 
@@ -20,7 +20,8 @@ build: ## build bin/caucus, a static binary
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/caucus ./cmd/caucus
 
 # The same commit and Go give the same bytes, wherever and whenever: what could make a
-# difference is set here (paths by -trimpath, the processor's level, flags of one's own).
+# difference is set here: paths (-trimpath), how Git was called (-buildvcs; VERSION has the
+# commit), the processor's level, flags of one's own.
 release: export CGO_ENABLED := 0
 release: export GOFLAGS :=
 release: export GOAMD64 := v1
@@ -30,7 +31,7 @@ release: ## build dist/caucus-SYSTEM-PROCESSOR for Linux, macOS and Windows, wit
 	@set -e; for p in $(PLATFORMS); do \
 	  os=$${p%/*}; arch=$${p#*/}; name=caucus-$$os-$$arch; \
 	  case $$os in darwin) name=caucus-macos-$$arch;; windows) name=$$name.exe;; esac; \
-	  GOOS=$$os GOARCH=$$arch $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o dist/$$name ./cmd/caucus; \
+	  GOOS=$$os GOARCH=$$arch $(GO) build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION)" -o dist/$$name ./cmd/caucus; \
 	  echo "dist/$$name $$(( ($$(wc -c <dist/$$name) + 524288) / 1048576 )) MiB"; \
 	done
 	@cd dist && { command -v sha256sum >/dev/null && sha256sum caucus-* || shasum -a 256 caucus-*; } >SHA256SUMS
