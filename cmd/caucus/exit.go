@@ -123,7 +123,7 @@ func diagnose(ctx context.Context, cmd *cobra.Command, err error, started bool) 
 	case errors.Is(err, reach.ErrNoAuthtoken), errors.Is(err, reach.ErrTunnelRefused):
 		return exitFailure, []string{"check NGROK_AUTHTOKEN and the tunnels that your ngrok account has open; or run a tunnel yourself and give its address: --public-url URL"}
 	case errors.Is(err, ml.ErrShape), errors.Is(err, ml.ErrNotFinite):
-		return exitUsage, []string{"give one finite number for each feature, in the order of the task (caucus members shows the node, its card the names)"}
+		return exitUsage, []string{"give one finite number for each feature, in the order of the task"}
 	case errors.Is(err, ml.ErrData):
 		return exitFailure, []string{"mend the file, or name another with --data (and its column of labels with --label)"}
 	case errors.Is(err, fs.ErrNotExist):
