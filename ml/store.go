@@ -66,7 +66,7 @@ func Save(w io.Writer, m Model, meta Meta) error {
 	sum := sha256.Sum256(e.b)
 	e.b = append(e.b, sum[:]...)
 	if _, err := w.Write(e.b); err != nil {
-		return fmt.Errorf("ml: cannot write the model: %w", err)
+		return fmt.Errorf("ml: cannot write the model: %w", pathless(err))
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package ml
 
 import (
 	"bufio"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -19,7 +20,9 @@ func SaveFile(path string, m Model, meta Meta) (err error) {
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
 		return fmt.Errorf("ml: %s is not a plain file; name another one to save the model in", path)
 	}
-	f, err := os.CreateTemp(dir, "."+base+"-*")
+	// Not os.CreateTemp, whose files only their owner may read: whether others may is for
+	// the umask to say, as with any file that a person makes.
+	f, err := os.OpenFile(filepath.Join(dir, "."+base+"-"+rand.Text()), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o666)
 	if err != nil {
 		return fmt.Errorf("ml: cannot save the model in %s: %w", dir, pathless(err))
 	}
@@ -32,10 +35,6 @@ func SaveFile(path string, m Model, meta Meta) (err error) {
 	}()
 	if err := Save(f, m, meta); err != nil {
 		return err
-	}
-	// CreateTemp makes it for the owner alone; a model is for sharing, as data files are.
-	if err := f.Chmod(0o644); err != nil && !errors.Is(err, errors.ErrUnsupported) {
-		return fmt.Errorf("ml: cannot save the model as %s: %w", path, pathless(err))
 	}
 	if err := f.Sync(); err != nil {
 		return fmt.Errorf("ml: cannot save the model as %s: %w", path, pathless(err))

@@ -31,45 +31,77 @@ func TestCommandsAgainstThreeNodes(t *testing.T) {
 		stdout []string // patterns
 		stderr []string
 	}{
-		{name: "consensus", args: append([]string{"consensus"}, setosa...),
-			stdout: []string{`^setosa +all 3 say setosa\n`, `(?m)^ +knn +setosa`, `(?m)^ +randforest +setosa`, `(?m)^ +svm +setosa`}},
-		{name: "consensus by name", args: []string{"consensus", "petal_width=0.2", "petal-length=1.4", "sepal_length=5.1", "sepal_width=3.5"},
-			stdout: []string{`^setosa`}},
+		{
+			name: "consensus", args: append([]string{"consensus"}, setosa...),
+			stdout: []string{`^setosa +all 3 say setosa\n`, `(?m)^ +knn +setosa`, `(?m)^ +randforest +setosa`, `(?m)^ +svm +setosa`},
+		},
+		{
+			name: "consensus by name", args: []string{"consensus", "petal_width=0.2", "petal-length=1.4", "sepal_length=5.1", "sepal_width=3.5"},
+			stdout: []string{`^setosa`},
+		},
 		{name: "consensus as one list", args: []string{"consensus", "5.1,3.5,1.4,0.2"}, stdout: []string{`^setosa`}},
-		{name: "consensus as JSON", args: append([]string{"consensus", "--json", "--wait", "all"}, setosa...),
-			stdout: []string{`^\{"prediction":0,"label":"setosa","status":"ok".*\}\n$`}},
-		{name: "consensus with too few features", args: []string{"consensus", "5.1"}, code: 2,
-			stderr: []string{`^caucus: .*4`}},
-		{name: "consensus by a wrong name", args: []string{"consensus", "colour=1"}, code: 2,
-			stderr: []string{`there is no feature "colour"; the features are sepal_length, sepal_width, petal_length and petal_width`, `(?m)^Try: caucus consensus sepal_length=`}},
-		{name: "consensus of more than there are", args: append([]string{"consensus", "--quorum", "9"}, setosa...), code: 3,
-			stderr: []string{`^`, `(?m)^Try: `}},
-		{name: "consensus of more than there are, as JSON", args: append([]string{"consensus", "--json", "--quorum", "9"}, setosa...), code: 3,
-			stdout: []string{`"type":"urn:caucus:problem:quorum-not-reached"`}},
-		{name: "consensus of a minority", args: append([]string{"consensus", "--minority", "--quorum", "9"}, setosa...),
-			stdout: []string{`^setosa`, `do not rely on it`}},
-		{name: "predict", args: append([]string{"predict"}, setosa...),
-			stdout: []string{`^setosa +says knn\n`, `(?m)^ +setosa +100\.0 %`}},
-		{name: "predict as JSON", args: append([]string{"predict", "--json"}, setosa...),
-			stdout: []string{`^\{"prediction":0,.*\}\n$`}},
-		{name: "members", args: []string{"members"},
+		{
+			name: "consensus as JSON", args: append([]string{"consensus", "--json", "--wait", "all"}, setosa...),
+			stdout: []string{`^\{"prediction":0,"label":"setosa","status":"ok".*\}\n$`},
+		},
+		{
+			name: "consensus with too few features", args: []string{"consensus", "5.1"}, code: 2,
+			stderr: []string{`^caucus: .*4`},
+		},
+		{
+			name: "consensus by a wrong name", args: []string{"consensus", "colour=1"}, code: 2,
+			stderr: []string{`there is no feature "colour"; the features are sepal_length, sepal_width, petal_length and petal_width`, `(?m)^Try: caucus consensus sepal_length=`},
+		},
+		{
+			name: "consensus of more than there are", args: append([]string{"consensus", "--quorum", "9"}, setosa...), code: 3,
+			stderr: []string{`^`, `(?m)^Try: `},
+		},
+		{
+			name: "consensus of more than there are, as JSON", args: append([]string{"consensus", "--json", "--quorum", "9"}, setosa...), code: 3,
+			stdout: []string{`"type":"urn:caucus:problem:quorum-not-reached"`},
+		},
+		{
+			name: "consensus of a minority", args: append([]string{"consensus", "--minority", "--quorum", "9"}, setosa...),
+			stdout: []string{`^setosa`, `do not rely on it`},
+		},
+		{
+			name: "predict", args: append([]string{"predict"}, setosa...),
+			stdout: []string{`^setosa +says knn\n`, `(?m)^ +setosa +100\.0 %`},
+		},
+		{
+			name: "predict as JSON", args: append([]string{"predict", "--json"}, setosa...),
+			stdout: []string{`^\{"prediction":0,.*\}\n$`},
+		},
+		{
+			name: "members", args: []string{"members"},
 			stdout: []string{`NAME +MODEL +STATE +SINCE`, `(?m)^\* +knn +knn +alive`, `(?m)^ +svm +svm +alive .* 9\d\.\d %`},
-			stderr: []string{`3 members, 3 voters`}},
+			stderr: []string{`3 members, 3 voters`},
+		},
 		{name: "members as JSON", args: []string{"members", "--json"}, stdout: []string{`^\{"self":".*\}\n$`}},
 		{name: "healthcheck", args: []string{"healthcheck"}, stdout: []string{`^ready: knn, 3 members\n$`}},
-		{name: "invite to an open cluster", args: []string{"invite"},
-			stdout: []string{`^caucus serve --model tree --join "http://127.0.0.1:\d+"\n$`}, stderr: []string{`this machine only`, `no token`}},
+		{
+			name: "invite to an open cluster", args: []string{"invite"},
+			stdout: []string{`^caucus serve --model tree --join "http://127.0.0.1:\d+"\n$`}, stderr: []string{`this machine only`, `no token`},
+		},
 		{name: "forget when nobody failed", args: []string{"forget", "--failed"}, stderr: []string{`nobody was forgotten`}},
 		{name: "forget somebody who is not there", args: []string{"forget", "nobody"}, code: 1, stderr: []string{`nobody`}},
-		{name: "evaluate", args: []string{"evaluate", "--data", data},
-			stdout: []string{`^150 rows of iris.csv`, `(?m)^ +knn +knn +\d+ of 150 +9\d`, `(?m)^ +consensus .* of 150 +9\d`, `(?m)^ +setosa +50 +0 +0 +100\.0 %$`}},
-		{name: "evaluate as JSON", args: []string{"evaluate", "--json", "--data", data},
-			stdout: []string{`^\{"data":.*"rows":150,"members":\[\{.*"answered":150.*"confusion":\[\[50,0,0\]`}},
-		{name: "evaluate without a file", args: []string{"evaluate", "--data", "/nowhere.csv"}, code: 1,
-			stderr: []string{`nowhere.csv`, `(?m)^Try: a CSV file with the columns sepal_length`}},
-		{name: "aggregate by discovery", args: []string{"aggregate"}, stdin: "5.1\n3.5\nx\n1.4\n0.2\n",
+		{
+			name: "evaluate", args: []string{"evaluate", "--data", data},
+			stdout: []string{`^150 rows of iris.csv`, `(?m)^ +knn +knn +\d+ of 150 +9\d`, `(?m)^ +consensus .* of 150 +9\d`, `(?m)^ +setosa +50 +0 +0 +100\.0 %$`},
+		},
+		{
+			name: "evaluate as JSON", args: []string{"evaluate", "--json", "--data", data},
+			stdout: []string{`^\{"data":.*"rows":150,"members":\[\{.*"answered":150.*"confusion":\[\[50,0,0\]`},
+		},
+		{
+			name: "evaluate without a file", args: []string{"evaluate", "--data", "/nowhere.csv"}, code: 1,
+			stderr: []string{`nowhere.csv`, `(?m)^Try: a CSV file with the columns sepal_length`},
+		},
+		{
+			name: "aggregate by discovery", args: []string{"aggregate"}, stdin: "5.1\n3.5\nx\n1.4\n0.2\n",
 			stdout: []string{`^Enter the value of feature 1 \(sepal_length\): \n`, `Invalid input\. Please enter a numerical value\.\n`, `\nConsensus Prediction: 0\n$`},
-			stderr: []string{`all 3 say setosa`}},
+			stderr: []string{`all 3 say setosa`},
+		},
 		{name: "aggregate by discovery without answers", args: []string{"aggregate"}, code: 2, stderr: []string{`ended before feature 1`}},
 	}
 	for _, tt := range tests {

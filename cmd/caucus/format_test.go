@@ -76,12 +76,24 @@ func TestColourNeedsATerminalAndNoObjection(t *testing.T) {
 
 func TestNumbersForPeople(t *testing.T) {
 	for _, c := range []struct{ got, want string }{
-		{percent(0.9778), "97.8 %"}, {percent(1), "100 %"}, {percent(0), "0 %"}, {percent(0.98), "98 %"},
-		{millis(0.2), "0.20 ms"}, {millis(3.14159), "3.1 ms"}, {millis(31.4), "31 ms"}, {millis(1500), "1.5 s"},
-		{ago(12 * time.Second), "12 s"}, {ago(90 * time.Second), "1 min"}, {ago(3 * time.Hour), "3 h"},
-		{ago(72 * time.Hour), "3 d"}, {ago(-time.Second), "0 s"},
-		{list(nil, "and"), ""}, {list([]string{"a"}, "and"), "a"}, {list([]string{"a", "b", "c"}, "or"), "a, b or c"},
-		{plural(1, "member"), "1 member"}, {plural(3, "member"), "3 members"},
+		{percent(0.9778), "97.8 %"},
+		{percent(1), "100 %"},
+		{percent(0), "0 %"},
+		{percent(0.98), "98 %"},
+		{millis(0.2), "0.20 ms"},
+		{millis(3.14159), "3.1 ms"},
+		{millis(31.4), "31 ms"},
+		{millis(1500), "1.5 s"},
+		{ago(12 * time.Second), "12 s"},
+		{ago(90 * time.Second), "1 min"},
+		{ago(3 * time.Hour), "3 h"},
+		{ago(72 * time.Hour), "3 d"},
+		{ago(-time.Second), "0 s"},
+		{list(nil, "and"), ""},
+		{list([]string{"a"}, "and"), "a"},
+		{list([]string{"a", "b", "c"}, "or"), "a, b or c"},
+		{plural(1, "member"), "1 member"},
+		{plural(3, "member"), "3 members"},
 		{oneLine("a\x1b[31m\nb\u009b"), "a.[31m b."},
 	} {
 		if c.got != c.want {

@@ -162,8 +162,10 @@ func statusFromElsewhere(ctx context.Context, node, bearer string) (int, error) 
 // rotate gives the cluster another token, and the invitation too.
 func (a *app) rotate(ctx context.Context, r *reader, i *invitation, keep time.Duration) error {
 	if i.token == nil {
-		return &failure{code: exitFailure, err: errors.New("this cluster is open: it has no token that could be replaced"),
-			try: "start its nodes without --open and with CAUCUS_TOKEN"}
+		return &failure{
+			code: exitFailure, err: errors.New("this cluster is open: it has no token that could be replaced"),
+			try: "start its nodes without --open and with CAUCUS_TOKEN",
+		}
 	}
 	next, err := identity.NewToken()
 	if err != nil {

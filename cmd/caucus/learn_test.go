@@ -26,22 +26,34 @@ func TestCommandsThatLearn(t *testing.T) {
 		stdout []string
 		stderr []string
 	}{
-		{name: "weights before any label", args: []string{"weights"},
-			stdout: []string{`^0 labelled rows\n`, `(?m)^knn +knn +- +66\.7 % +1\.39`}, stderr: []string{`no labels yet, so every vote counts one`}},
+		{
+			name: "weights before any label", args: []string{"weights"},
+			stdout: []string{`^0 labelled rows\n`, `(?m)^knn +knn +- +66\.7 % +1\.39`}, stderr: []string{`no labels yet, so every vote counts one`},
+		},
 		{name: "nothing to review", args: []string{"review"}, stderr: []string{`no recent round waits for a label`}},
 		{name: "a round to review", args: []string{"consensus", "5.1", "3.5", "1.4", "0.2"}, stdout: []string{`^setosa`}},
-		{name: "review by number, after a slip", args: []string{"review"}, stdin: "nonsense\n1\n",
-			stdout: []string{`(?m)^1 of 1 `, `sepal_length=5\.1 sepal_width=3\.5`, `There is no label "nonsense"`, `recorded; the evidence now has 1 labelled row\n`}, stderr: []string{`1 label given`}},
+		{
+			name: "review by number, after a slip", args: []string{"review"}, stdin: "nonsense\n1\n",
+			stdout: []string{`(?m)^1 of 1 `, `sepal_length=5\.1 sepal_width=3\.5`, `There is no label "nonsense"`, `recorded; the evidence now has 1 labelled row\n`}, stderr: []string{`1 label given`},
+		},
 		{name: "nothing more to review", args: []string{"review"}, stderr: []string{`no recent round waits for a label`}},
-		{name: "one row", args: []string{"feedback", "6.3", "2.8", "5.1", "1.5", "--label", "virginica"},
-			stdout: []string{`^1 label recorded; the evidence now has 2 labelled rows\n$`}, stderr: []string{`3 votes signed`}},
-		{name: "the same row again", args: []string{"feedback", "6.3", "2.8", "5.1", "1.5", "--label", "virginica"},
-			stdout: []string{`^1 label known already; the evidence now has 2 labelled rows\n$`}},
-		{name: "a file", args: []string{"feedback", "--data", data},
-			stdout: []string{`^148 labels recorded, 2 labels known already from iris.csv; the evidence now has 150 labelled rows\n$`}},
+		{
+			name: "one row", args: []string{"feedback", "6.3", "2.8", "5.1", "1.5", "--label", "virginica"},
+			stdout: []string{`^1 label recorded; the evidence now has 2 labelled rows\n$`}, stderr: []string{`3 votes signed`},
+		},
+		{
+			name: "the same row again", args: []string{"feedback", "6.3", "2.8", "5.1", "1.5", "--label", "virginica"},
+			stdout: []string{`^1 label known already; the evidence now has 2 labelled rows\n$`},
+		},
+		{
+			name: "a file", args: []string{"feedback", "--data", data},
+			stdout: []string{`^148 labels recorded, 2 labels known already from iris.csv; the evidence now has 150 labelled rows\n$`},
+		},
 		{name: "a file as JSON", args: []string{"feedback", "--data", data, "--json"}, stdout: []string{`^\{"data":.*"recorded":0,"replaced":0,"known":150,"labels":150,`}},
-		{name: "weights after that", args: []string{"weights"},
-			stdout: []string{`^150 labelled rows \(evidence [0-9a-f]{16}\)\n`, `(?m)^knn +knn +14\d of 150 +9\d\.\d % +\d\.\d\d +51/51`, `(?m)^\* +\w+`, `(?m)^auto \(\*\): least loss on 150 labelled rows`, `never more than \d`, `(?m)^\w+ gave 150 labels$`}},
+		{
+			name: "weights after that", args: []string{"weights"},
+			stdout: []string{`^150 labelled rows \(evidence [0-9a-f]{16}\)\n`, `(?m)^knn +knn +14\d of 150 +9\d\.\d % +\d\.\d\d +51/51`, `(?m)^\* +\w+`, `(?m)^auto \(\*\): least loss on 150 labelled rows`, `never more than \d`, `(?m)^\w+ gave 150 labels$`},
+		},
 		{name: "members with weights", args: []string{"members"}, stdout: []string{`ACCURACY +WEIGHT`, `(?m)^ +knn +knn +alive .* \d\.\d\d +http`}},
 		{name: "weights as JSON", args: []string{"weights", "--json"}, stdout: []string{`^\{"asked":".*"labels":150,.*\}\n$`}},
 		{name: "the rule that the evidence favours", args: []string{"consensus", "5.1", "3.5", "1.4", "0.2", "--json"}, stdout: []string{`"reason":"least loss on 150 labelled rows`}},

@@ -40,8 +40,10 @@ Get one with caucus consensus ... --receipt FILE. Use - for standard input.`,
 		}
 		var f *receipt.Fault
 		if errors.As(err, &f) {
-			return &failure{code: exitFailure, err: fmt.Errorf("%s does not hold, %w", oneLine(args[0]), f),
-				try: "caucus consensus ... --receipt FILE   (asks again; do not rely on this one)"}
+			return &failure{
+				code: exitFailure, err: fmt.Errorf("%s does not hold, %w", oneLine(args[0]), f),
+				try: "caucus consensus ... --receipt FILE   (asks again; do not rely on this one)",
+			}
 		}
 		if err != nil || asJSON {
 			return err
