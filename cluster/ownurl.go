@@ -361,12 +361,22 @@ func (r *roster) relayOf(id identity.ID, url string) identity.ID {
 	if !ok {
 		return ""
 	}
+	relay := identity.ID("")
 	for other, e := range r.entries {
-		if e.card.URL == base && other != id && !e.card.Leaving {
-			return other
+		if e.card.URL == base && other != id && !e.card.Leaving && (relay == "" || r.ratherAt(other, relay)) {
+			relay = other
 		}
 	}
-	return ""
+	return relay
+}
+
+// ratherAt reports whether a is to be believed to be at a URL that b has on its card too: one took the other's address over, or
+// they share a tunnel. Who is alive goes first.
+func (r *roster) ratherAt(a, b identity.ID) bool {
+	if x, y := r.entries[a].alive, r.entries[b].alive; x != y {
+		return x
+	}
+	return a < b
 }
 
 // relayed returns the relay of each member whose card names one that is known, and whom each relay carries.
@@ -380,7 +390,7 @@ func (r *roster) relayed() (via map[identity.ID]identity.ID, carries map[identit
 		if direct == nil {
 			direct = make(map[string]identity.ID, len(r.entries))
 			for other, e := range r.entries {
-				if e.card.URL != "" && !e.card.Leaving {
+				if at := direct[e.card.URL]; e.card.URL != "" && !e.card.Leaving && (at == "" || r.ratherAt(other, at)) {
 					direct[e.card.URL] = other
 				}
 			}

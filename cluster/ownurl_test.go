@@ -182,3 +182,20 @@ func TestWhatAPeersOwnAddressIs(t *testing.T) {
 		}
 	}
 }
+
+func TestOfTwoAtOneURLTheLivingOneIsTheRelay(t *testing.T) {
+	ids := []identity.ID{identity.ID(strings.Repeat("a", 32)), identity.ID(strings.Repeat("b", 32)), identity.ID(strings.Repeat("c", 32))}
+	const url = "http://203.0.113.7"
+	hidden := ids[2]
+	for range 20 { // maps have no order
+		r := newRoster(hidden, 10)
+		for i, id := range ids[:2] {
+			r.entries[id] = &entry{card: identity.Card{ID: id, URL: url}, alive: i == 1} // the first has died
+		}
+		r.entries[hidden] = &entry{card: identity.Card{ID: hidden, URL: url + "/via/" + string(hidden)}, alive: true}
+		via, carries := r.relayed()
+		if via[hidden] != ids[1] || len(carries[ids[0]]) != 0 || r.relayOf(hidden, r.entries[hidden].card.URL) != ids[1] {
+			t.Fatalf("via %v, carries %v", via, carries)
+		}
+	}
+}

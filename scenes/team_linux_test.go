@@ -95,6 +95,7 @@ func TestATeamBehindOneTunnel(t *testing.T) {
 	}
 	after := passed(proxy.captures())
 	rate := func(b, a int) float64 { return float64(a-b) / atRest().Seconds() }
+	// In the first seconds the news of the last rounds still goes round.
 	t.Logf("at rest for %v the tunnel took %.0f B/s to a and %.0f B/s from it, for b and c together", atRest(), rate(before[0], after[0]), rate(before[1], after[1]))
 	searchCaptures(t, proxy.captures(), token, 2)
 
