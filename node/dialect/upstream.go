@@ -311,10 +311,14 @@ func (u *Upstream) known(ctx context.Context) (*Dialect, error) {
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.dialect != nil {
+	switch {
+	case u.dialect != nil:
 		return u.dialect, nil
+	case u.failure != nil:
+		return nil, u.failure
 	}
-	return nil, u.failure
+	// It was understood, and given up again before this caller woke.
+	return nil, &Failure{Reply{Outcome: consensus.Shed, Label: -1, Reason: "it is being asked anew how it wants to be asked; try again"}}
 }
 
 // findOut probes, beside whoever asks: one who gives up does not spoil it for the others.
