@@ -261,6 +261,11 @@ func TestTheResponderSignsWhatIsAskedForSigned(t *testing.T) {
 			t.Error("an answer to somebody else was taken")
 		}
 	}
+	var a session.Answer
+	much := session.Question{Task: s.local.digest, Columns: 4, Rows: make([]float64, 4*1001), Sign: true}
+	if err := a.Decode(p.Answer(t.Context(), asker, much.Append(nil), nil)); err != nil || consensus.Outcome(a.Outcome) != consensus.TooLarge || len(a.Signature) > 0 {
+		t.Errorf("1001 signatures: %+v %v", a, err)
+	}
 	long := session.Question{Task: s.local.digest, Columns: 4, Rows: make([]float64, 4*3), Sign: true}
 	if p.Quick(long.Append(nil)) {
 		t.Error("a session's reader would sign many rows")

@@ -32,6 +32,9 @@ type responderCall struct {
 	probs  []float64
 }
 
+// signedMost is how many rows may be asked for signed in one question: a batch of labels has at most a thousand.
+const signedMost = 1000
+
 // signedAtOnce is how many signatures, of some 30 µs each, a session's reader may be kept for.
 const signedAtOnce = 2
 
@@ -88,6 +91,9 @@ func (p *responder) vote(ctx context.Context, c *responderCall, ask []byte) (con
 	n := len(c.q.Rows) / l.columns
 	if c.q.Columns != l.columns || n == 0 || n*l.columns != len(c.q.Rows) {
 		return consensus.BadSchema, fmt.Sprintf("the question has rows of %d features, this node's task has %d", c.q.Columns, l.columns)
+	}
+	if c.q.Sign && n > signedMost {
+		return consensus.TooLarge, fmt.Sprintf("the question wants %d signatures, at most %d are made at once", n, signedMost)
 	}
 	c.labels = slices.Grow(c.labels, n)[:n]
 	c.probs = c.probs[:0]
