@@ -21,7 +21,15 @@ var roles = map[string]func() error{
 func TestMain(m *testing.M) {
 	role := os.Getenv(roleVariable)
 	if role == "" {
-		os.Exit(m.Run())
+		dir, err := os.MkdirTemp("", "caucus")
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		buildDir = dir
+		code := m.Run()
+		_ = os.RemoveAll(dir)
+		os.Exit(code)
 	}
 	play, ok := roles[role]
 	if !ok {

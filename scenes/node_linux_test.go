@@ -15,13 +15,12 @@ import (
 	"time"
 )
 
+// buildDir is where the binary is built; it goes with the tests.
+var buildDir string
+
 // build makes the binary that users have.
 var build = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "caucus")
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(dir, "caucus")
+	path := filepath.Join(buildDir, "caucus")
 	if out, err := exec.Command("go", "build", "-o", path, "caucus/cmd/caucus").CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build caucus: %w\n%s", err, out)
 	}
