@@ -189,9 +189,11 @@ func consensusAgainstFront(t *testing.T, f *table) {
 		least       float64
 		what, query string
 	}{
-		{1, 1.7, "", ""}, {32, 4, "", ""},
+		{1, 1.7, "", ""},
+		{32, 4, "", ""},
 		// Three votes and a receipt are signed, two votes verified; the front's answers prove nothing.
-		{1, 0.8, " with receipts", "&receipt=true"}, {32, 1.5, " with receipts", "&receipt=true"},
+		{1, 0.8, " with receipts", "&receipt=true"},
+		{32, 1.5, " with receipts", "&receipt=true"},
 	} {
 		var ours, bare []float64
 		for range rounds {

@@ -190,18 +190,30 @@ func TestReplyIsLetterForLetterTheProtocols(t *testing.T) {
 	one := `{"id":"42","inputs":[{"name":"input-0","shape":[1,4],"datatype":"FP64","data":[5.1,3.5,1.4,0.2]}]%s}`
 	two := `{"id":"a\"b","inputs":[{"name":"input-0","shape":[2,4],"datatype":"FP64","data":[1,2,3,4,5,6,7,8]}]%s}`
 	for _, c := range []struct{ name, target, body, want string }{
-		{"the node's own model", irisInfer, fmt.Sprintf(one, ""),
-			`{"model_name":"iris","model_version":"1","id":"42","outputs":[{"name":"predict","shape":[1,1],"datatype":"BYTES","data":["setosa"]},{"name":"predict_proba","shape":[1,3],"datatype":"FP64","data":[1,0,0],"parameters":{"labels":"setosa,versicolor,virginica"}}]}`},
-		{"outputs in the order asked for", irisInfer, fmt.Sprintf(two, `,"outputs":[{"name":"predict_proba"},{"name":"predict"}]`),
-			`{"model_name":"iris","model_version":"1","id":"a\"b","outputs":[{"name":"predict_proba","shape":[2,3],"datatype":"FP64","data":[1,0,0,0,1,0],"parameters":{"labels":"setosa,versicolor,virginica"}},{"name":"predict","shape":[2,1],"datatype":"BYTES","data":["setosa","versicolor"]}]}`},
-		{"Triton's classification", consensusInfer, fmt.Sprintf(two, `,"outputs":[{"name":"predict_proba","parameters":{"classification":2}}]`),
-			`{"model_name":"consensus","model_version":"1","id":"a\"b","parameters":{"status":"ok","answered":3,"known":3,"margin":0.999},"outputs":[{"name":"predict_proba","shape":[2,2],"datatype":"BYTES","data":["1:0:setosa","0:1:versicolor","1:1:versicolor","0:0:setosa"]}]}`},
-		{"more classes than there are", consensusInfer, fmt.Sprintf(one, `,"outputs":[{"name":"predict_proba","parameters":{"classification":9}}]`),
-			`{"model_name":"consensus","model_version":"1","id":"42","parameters":{"status":"degraded","answered":2,"known":3,"margin":0.5},"outputs":[{"name":"predict_proba","shape":[1,3],"datatype":"BYTES","data":["0.75:0:setosa","0.25:1:versicolor","0:2:virginica"]}]}`},
-		{"the cluster, one row", consensusInfer, fmt.Sprintf(one, `,"outputs":[{"name":"predict"}]`),
-			`{"model_name":"consensus","model_version":"1","id":"42","parameters":{"status":"degraded","answered":2,"known":3,"margin":0.5},"outputs":[{"name":"predict","shape":[1,1],"datatype":"BYTES","data":["setosa"]}]}`},
-		{"the cluster, two rows", consensusInfer, fmt.Sprintf(two, `,"outputs":[]`),
-			`{"model_name":"consensus","model_version":"1","id":"a\"b","parameters":{"status":"ok","answered":3,"known":3,"margin":0.999},"outputs":[{"name":"predict","shape":[2,1],"datatype":"BYTES","data":["setosa","versicolor"]},{"name":"predict_proba","shape":[2,3],"datatype":"FP64","data":[1,0,0,0,1,0],"parameters":{"labels":"setosa,versicolor,virginica"}}]}`},
+		{
+			"the node's own model", irisInfer, fmt.Sprintf(one, ""),
+			`{"model_name":"iris","model_version":"1","id":"42","outputs":[{"name":"predict","shape":[1,1],"datatype":"BYTES","data":["setosa"]},{"name":"predict_proba","shape":[1,3],"datatype":"FP64","data":[1,0,0],"parameters":{"labels":"setosa,versicolor,virginica"}}]}`,
+		},
+		{
+			"outputs in the order asked for", irisInfer, fmt.Sprintf(two, `,"outputs":[{"name":"predict_proba"},{"name":"predict"}]`),
+			`{"model_name":"iris","model_version":"1","id":"a\"b","outputs":[{"name":"predict_proba","shape":[2,3],"datatype":"FP64","data":[1,0,0,0,1,0],"parameters":{"labels":"setosa,versicolor,virginica"}},{"name":"predict","shape":[2,1],"datatype":"BYTES","data":["setosa","versicolor"]}]}`,
+		},
+		{
+			"Triton's classification", consensusInfer, fmt.Sprintf(two, `,"outputs":[{"name":"predict_proba","parameters":{"classification":2}}]`),
+			`{"model_name":"consensus","model_version":"1","id":"a\"b","parameters":{"status":"ok","answered":3,"known":3,"margin":0.999},"outputs":[{"name":"predict_proba","shape":[2,2],"datatype":"BYTES","data":["1:0:setosa","0:1:versicolor","1:1:versicolor","0:0:setosa"]}]}`,
+		},
+		{
+			"more classes than there are", consensusInfer, fmt.Sprintf(one, `,"outputs":[{"name":"predict_proba","parameters":{"classification":9}}]`),
+			`{"model_name":"consensus","model_version":"1","id":"42","parameters":{"status":"degraded","answered":2,"known":3,"margin":0.5},"outputs":[{"name":"predict_proba","shape":[1,3],"datatype":"BYTES","data":["0.75:0:setosa","0.25:1:versicolor","0:2:virginica"]}]}`,
+		},
+		{
+			"the cluster, one row", consensusInfer, fmt.Sprintf(one, `,"outputs":[{"name":"predict"}]`),
+			`{"model_name":"consensus","model_version":"1","id":"42","parameters":{"status":"degraded","answered":2,"known":3,"margin":0.5},"outputs":[{"name":"predict","shape":[1,1],"datatype":"BYTES","data":["setosa"]}]}`,
+		},
+		{
+			"the cluster, two rows", consensusInfer, fmt.Sprintf(two, `,"outputs":[]`),
+			`{"model_name":"consensus","model_version":"1","id":"a\"b","parameters":{"status":"ok","answered":3,"known":3,"margin":0.999},"outputs":[{"name":"predict","shape":[2,1],"datatype":"BYTES","data":["setosa","versicolor"]},{"name":"predict_proba","shape":[2,3],"datatype":"FP64","data":[1,0,0,0,1,0],"parameters":{"labels":"setosa,versicolor,virginica"}}]}`,
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := serve(a, "POST", c.target, c.body)
