@@ -35,20 +35,22 @@ Get one with caucus consensus ... --receipt FILE. Use - for standard input.`,
 			return err
 		}
 		rep, err := receipt.Verify(b)
-		if asJSON {
-			_ = a.printJSON(verdictOf(rep, err))
-		}
 		var f *receipt.Fault
-		if errors.As(err, &f) {
+		if err != nil && !errors.As(err, &f) {
+			return err
+		}
+		if asJSON {
+			_ = a.printJSON(verdictOf(rep, f))
+		}
+		if f != nil {
 			return &failure{
 				code: exitFailure, err: fmt.Errorf("%s does not hold, %w", oneLine(args[0]), f),
 				try: "caucus consensus ... --receipt FILE   (asks again; do not rely on this one)",
 			}
 		}
-		if err != nil || asJSON {
-			return err
+		if !asJSON {
+			a.showReceipt(rep)
 		}
-		a.showReceipt(rep)
 		return nil
 	}
 	return cmd
@@ -64,9 +66,8 @@ type verdict struct {
 	Recomputed bool   `json:"weights_recomputed"`
 }
 
-func verdictOf(rep *receipt.Report, err error) verdict {
-	var f *receipt.Fault
-	if errors.As(err, &f) {
+func verdictOf(rep *receipt.Report, f *receipt.Fault) verdict {
+	if f != nil {
 		return verdict{Where: f.Where, What: f.What}
 	}
 	r := rep.Receipt
