@@ -435,3 +435,21 @@ func TestTheMemberCapHoldsInALiveCluster(t *testing.T) {
 		t.Fatal("a member lost its slot")
 	}
 }
+
+// What a node signed last before it was killed may not have reached its disk. Its next life must
+// not sign another card with the same sequence, which the others would take for a copied key.
+func TestARestartAtOnceSignsLaterCardsEvenIfNothingWasKept(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t)
+	x := n.start("a")
+	for _, url := range []string{"http://127.0.0.1:1", "http://127.0.0.1:2", "http://127.0.0.1:3"} {
+		if err := x.m.SetURL(url); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := x.m.card.Load().Sequence
+	x.restart(n)
+	if after := x.m.card.Load().Sequence; after <= before {
+		t.Errorf("the first card after the restart has sequence %d, the last one before it %d", after, before)
+	}
+}

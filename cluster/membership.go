@@ -152,8 +152,9 @@ func (m *Membership) start() (err error) {
 		undo = append(undo, func() { m.evidence.log.Close() })
 	}
 	// The first card is signed before anything runs, so that a bad name or URL is an error of New. The
-	// sequence rises across restarts even if the file was lost: it is never below the Unix time.
-	m.sequence = max(m.sequence, uint64(time.Now().Unix()))
+	// sequence rises across restarts even if the file was lost, or was behind when the process was
+	// killed: it is never below the Unix time, in microseconds so that a restart at once has a later one.
+	m.sequence = max(m.sequence, uint64(time.Now().UnixMicro()))
 	if err := m.signLocked(false); err != nil {
 		return fmt.Errorf("cluster: %w", err)
 	}

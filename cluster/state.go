@@ -30,9 +30,9 @@ const (
 	idBytes        = 32
 	tombstoneBytes = idBytes + 8
 
-	// Sequences begin at the Unix time and rise by ones. A tombstone far beyond that would keep a
-	// member from ever coming back.
-	maxSequence = 1 << 40
+	// Sequences begin at the Unix time in microseconds and rise by ones. A tombstone far beyond that
+	// would keep a member from ever coming back.
+	maxSequence = 1 << 56
 )
 
 var errState = errors.New("cluster: malformed state")
