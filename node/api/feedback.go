@@ -191,16 +191,9 @@ func labelText(s *scanner) (string, error) {
 // review answers GET /review.
 func (a *API) review(c *gin.Context) {
 	a.fails(func(c *gin.Context) error {
-		q, err := onlyKnown(c.Request.URL.RawQuery, "limit")
+		limit, err := limitOf(c)
 		if err != nil {
 			return err
-		}
-		limit := maxRounds
-		if text := q.Get("limit"); q.Has("limit") {
-			limit, err = strconv.Atoi(text)
-			if err != nil || limit < 1 || limit > maxRounds {
-				return Problemf(BadInput, "limit is %q; it takes a whole number from 1 to %d", shown(text), maxRounds)
-			}
 		}
 		rounds := a.node.Review(limit)
 		if rounds == nil {

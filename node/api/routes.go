@@ -28,18 +28,24 @@ func (a *API) members(*gin.Context) (any, error) { return a.node.Members(), nil 
 // maxRounds is more than are kept.
 const maxRounds = 10_000
 
+// limitOf reads limit=, the only parameter of the routes that list rounds.
+func limitOf(c *gin.Context) (int, error) {
+	q, err := onlyKnown(c.Request.URL.RawQuery, "limit")
+	if err != nil || !q.Has("limit") {
+		return maxRounds, err
+	}
+	limit, err := strconv.Atoi(q.Get("limit"))
+	if err != nil || limit < 1 || limit > maxRounds {
+		return 0, Problemf(BadInput, "limit is %q; it takes a whole number from 1 to %d", shown(q.Get("limit")), maxRounds)
+	}
+	return limit, nil
+}
+
 func (a *API) rounds(c *gin.Context) {
 	a.fails(func(c *gin.Context) error {
-		q, err := onlyKnown(c.Request.URL.RawQuery, "limit")
+		limit, err := limitOf(c)
 		if err != nil {
 			return err
-		}
-		limit := maxRounds
-		if text := q.Get("limit"); q.Has("limit") {
-			limit, err = strconv.Atoi(text)
-			if err != nil || limit < 1 || limit > maxRounds {
-				return Problemf(BadInput, "limit is %q; it takes a whole number from 1 to %d", shown(text), maxRounds)
-			}
 		}
 		rounds := a.node.Rounds(limit)
 		if rounds == nil {
