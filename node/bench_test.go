@@ -71,6 +71,20 @@ func BenchmarkConsensus(b *testing.B) {
 	}
 }
 
+// BenchmarkConsensusWatched is BenchmarkConsensus while a page listens to /events.
+func BenchmarkConsensusWatched(b *testing.B) {
+	for _, connections := range []int{1, 32} {
+		b.Run(fmt.Sprintf("%d connections", connections), func(b *testing.B) {
+			nodes := nodetest.Start(b, 3)
+			res := nodes[0].Get("/events?mine=nobody")
+			defer res.Body.Close()
+			go func() { _, _ = io.Copy(io.Discard, res.Body) }()
+			b.ReportAllocs()
+			run(b, connections, func() func() { return load(b, nodes[0].Addr(), "/consensus?"+irisQuery) })
+		})
+	}
+}
+
 // BenchmarkConsensusWithReceipt is BenchmarkConsensus where the voters sign and the reply carries a receipt.
 func BenchmarkConsensusWithReceipt(b *testing.B) {
 	for _, connections := range []int{1, 32} {

@@ -54,6 +54,7 @@ type engine struct {
 	invited atomic.Pointer[invited]
 	rounds  sync.Pool // *round
 	spread  spreader
+	live    liveRounds
 }
 
 type times struct {

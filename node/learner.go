@@ -34,7 +34,8 @@ type learner struct {
 	classes int
 	log     *evidence.Log // nil: no evidence
 
-	current atomic.Pointer[learnt] // for the whole roster
+	current  atomic.Pointer[learnt] // for the whole roster
+	watchers watchers               // told when it is replaced
 
 	mu      sync.Mutex           // one learns at a time; guards what follows
 	subsets map[[32]byte]*learnt // for rounds of some kinds of model, from the current evidence
@@ -86,6 +87,7 @@ func (l *learner) learnLocked(inv *invited) *learnt {
 	x := learn(l.classes, inv, l.snapshot())
 	l.cost = time.Since(start)
 	l.current.Store(x)
+	l.watchers.wake()
 	if l.woken != nil {
 		close(l.woken)
 		l.woken = nil

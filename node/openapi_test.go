@@ -196,7 +196,9 @@ func (c *checker) asked() string {
 }
 
 // event reads a stream until the first event of a name and checks its data.
-func (c *checker) event(target, name, schema string) {
+// event reads until there was an event of each name, and holds all against the schemas of
+// their names. happen is called once the node is being watched.
+func (c *checker) event(target string, schemas map[string]string, happen func()) {
 	c.t.Helper()
 	res, err := http.Get(c.base + target)
 	if err != nil {
@@ -205,14 +207,29 @@ func (c *checker) event(target, name, schema string) {
 	defer res.Body.Close()
 	lines := bufio.NewScanner(res.Body)
 	lines.Buffer(nil, 1<<20)
-	for lines.Scan() && lines.Text() != "event: "+name {
+	if res.Header.Get("Content-Type") != "text/event-stream" {
+		c.t.Fatalf("%s: %v", target, res.Header)
 	}
-	lines.Scan()
-	data, ok := strings.CutPrefix(lines.Text(), "data: ")
-	if !ok || res.Header.Get("Content-Type") != "text/event-stream" {
-		c.t.Fatalf("%s: %v, %q after the event %s", target, res.Header, lines.Text(), name)
+	seen := map[string]bool{}
+	for len(seen) < len(schemas) && lines.Scan() {
+		name, ok := strings.CutPrefix(lines.Text(), "event: ")
+		if !ok {
+			continue
+		}
+		lines.Scan()
+		data, ok := strings.CutPrefix(lines.Text(), "data: ")
+		if !ok || schemas[name] == "" {
+			c.t.Fatalf("%s: %q after the event %s", target, lines.Text(), name)
+		}
+		c.fits(schemas[name], []byte(data))
+		if !seen[name] && name == "members" {
+			happen()
+		}
+		seen[name] = true
 	}
-	c.fits(schema, []byte(data))
+	if len(seen) < len(schemas) {
+		c.t.Errorf("%s: only the events %v", target, seen)
+	}
 }
 
 func (c *checker) fits(schema string, b []byte) {
@@ -307,7 +324,10 @@ func TestRunningNodesAnswerAsDocumented(t *testing.T) {
 	c.problem(404, "GET", "/v2/nowhere", "OIPError")
 	c.problem(405, "GET", "/v2/models/iris/infer", "OIPError")
 
-	c.event("/events", "members", "MembersReply")
+	c.event("/events", map[string]string{"members": "MembersReply", "weights": "WeightsReply", "asked": "RoundAsked", "vote": "RoundVote", "decided": "RoundDecided", "round": "RoundSummary"},
+		func() { c.ask(200, "GET", "/consensus"+flowerQuery, "") })
+	c.ask(200, "GET", "/invite", "")
+	c.ask(400, "GET", "/invite?x=1", "")
 
 	c.ask(200, "GET", "/review", "")
 	c.ask(200, "GET", "/review?limit=1", "")
@@ -379,7 +399,7 @@ func TestOtherNodesAnswerAsDocumentedToo(t *testing.T) {
 		n := nodetest.StartOne(t, 0, func(_ int, cfg *node.Config) { cfg.Token = &token })
 		c := newChecker(t, n.URL)
 		elsewhere := func(r *http.Request) { r.Host = "node.example" }
-		for _, p := range []string{"/members", "/rounds", "/rounds/x", "/metrics", "/", "/docs", "/events", "/weights", "/review"} {
+		for _, p := range []string{"/members", "/rounds", "/rounds/x", "/metrics", "/invite", "/docs", "/events", "/weights", "/review"} {
 			c.ask(401, "GET", p, "", elsewhere)
 		}
 		c.ask(401, "POST", "/members/forget", `{"failed":true}`, elsewhere)

@@ -24,6 +24,9 @@ func (r *round) finish() error {
 		return err
 	}
 	r.e.record(r, r.result.Status, r.result.Margin)
+	if r.live {
+		r.tellDecided()
+	}
 	if r.result.Status == consensus.NoQuorum || r.result.Status == consensus.Undecided {
 		return r.noQuorum(&r.result, r.reply.Votes, r.reply.Summary)
 	}

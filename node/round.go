@@ -40,6 +40,7 @@ type round struct {
 	wire     []byte // the question as it goes to peers
 	question session.Question
 	sign     bool // a receipt is wanted, so votes must be signed
+	live     bool // somebody wants to be told of each vote as it comes
 
 	mu      sync.Mutex // guards what follows, and the counter until closed
 	counter consensus.Counter
@@ -49,8 +50,9 @@ type round struct {
 	waiting bool
 	wakeAt  time.Time
 	linger  bool
-	reaping bool // the timer holds a reference, to give up on stragglers
-	closed  bool // decided: what comes now is for the books only
+	reaping bool              // the timer holds a reference, to give up on stragglers
+	soFar   *consensus.Result // of the votes heard, for those who are told of each; nil until needed
+	closed  bool              // decided: what comes now is for the books only
 	elapsed time.Duration
 
 	done  chan struct{} // one token wakes the request
@@ -130,6 +132,9 @@ func (r *round) begin(inv *invited, q *api.Question) error {
 		a := &r.asks[i]
 		a.r, a.i, a.sent, a.heard, a.elapsed, a.outcome, a.reason = r, i, false, false, 0, consensus.Pending, ""
 	}
+	if r.live = !r.batch && e.live.wanted(r.request); r.live {
+		r.tellAsked()
+	}
 	return nil
 }
 
@@ -196,7 +201,11 @@ func (a *ask) Answered(answer []byte, err error) {
 	a.sent = false
 	a.elapsed = elapsed
 	r.out--
-	if !r.closed && r.hear(a) {
+	if r.closed {
+		if r.live && !a.heard {
+			r.tellVote(a, true)
+		}
+	} else if r.hear(a) {
 		r.wake(elapsed)
 	}
 	outcome := a.outcome
@@ -226,6 +235,9 @@ func (r *round) hear(a *ask) bool {
 	}
 	if a.outcome == consensus.OK {
 		r.oks++
+	}
+	if r.live {
+		r.tellVote(a, false)
 	}
 	if r.todo == 0 {
 		return true

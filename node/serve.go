@@ -58,6 +58,11 @@ func (n *Node) Rounds(limit int) []api.RoundSummary { return n.engine.Rounds(lim
 // Round implements api.Node.
 func (n *Node) Round(id string) (*api.RoundReply, bool) { return n.engine.Round(id) }
 
+// WatchRounds implements api.Node.
+func (n *Node) WatchRounds(want func(requestID string) bool, tell func(api.LiveEvent)) (stop func()) {
+	return n.engine.WatchRounds(want, tell)
+}
+
 // Readiness implements api.Node: Ready in words.
 func (n *Node) Readiness() (*api.ReadyReply, error) {
 	inv := n.engine.invitedOf()

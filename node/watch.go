@@ -53,12 +53,15 @@ func (w *watchers) wake() {
 func (n *Node) Watch(ctx context.Context, look func()) {
 	rounds := n.engine.history.watchers.add()
 	defer n.engine.history.watchers.remove(rounds)
+	weights := n.engine.learner.watchers.add()
+	defer n.engine.learner.watchers.remove(weights)
 	for {
 		members := n.cluster.Changed() // before the look, so that nothing falls between
 		look()
 		select {
 		case <-members:
 		case <-rounds:
+		case <-weights:
 		case <-ctx.Done():
 			return
 		}

@@ -15,6 +15,15 @@ func (a *API) local(c *gin.Context) {
 	}
 }
 
+// shell is the way to the page and what it is made of, which are the same at every node and
+// hold nothing of it. A browser cannot send a key with an address that somebody types, so the page comes
+// first and asks for the key; all that it shows goes through local.
+func (a *API) shell(c *gin.Context) {
+	if a.tokenless() {
+		a.local(c)
+	}
+}
+
 func (a *API) enter(r *http.Request) error {
 	if a.tokenless() {
 		// Open to all who reach it. But a page in a browser on this machine can reach it too,

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
@@ -54,7 +55,7 @@ func TestWhoMayEnterTheLocalRoutes(t *testing.T) {
 					cfg.Bearer = key
 				}
 			})
-			for _, route := range []string{"/members", "/rounds", "/rounds/known", "/metrics", "/"} {
+			for _, route := range []string{"/members", "/rounds", "/rounds/known", "/metrics", "/invite"} {
 				w := serve(a, "GET", route, "", c.change...)
 				if w.Code != c.status {
 					t.Errorf("%s: %d, want %d", route, w.Code, c.status)
@@ -75,6 +76,45 @@ func TestWhoMayEnterTheLocalRoutes(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestThePageComesToEverybodyAndHasNothingOfTheNode(t *testing.T) {
+	remote := func(r *http.Request) { r.RemoteAddr = "203.0.113.9:5000"; r.Host = "ab12.ngrok-free.app" }
+	page := func(a *API, change ...func(*http.Request)) string {
+		w := serve(a, "GET", "/", "", change...)
+		if w.Code != 200 {
+			t.Fatalf("%d %s", w.Code, w.Body)
+		}
+		return w.Body.String()
+	}
+	a := newAPI(t, &fakeNode{}, func(cfg *Config) { cfg.Bearer = "the-bearer" })
+	b := newAPI(t, &fakeNode{info: &Info{ID: "other", Name: "bo", Features: []string{"x"}, Labels: []string{"y", "z"}}})
+	if page(a, remote) != page(b) {
+		t.Error("it differs from one node to another")
+	}
+	if w := serve(a, "GET", "/assets/app.js", "", remote); w.Code != 200 {
+		t.Errorf("its scripts: %d", w.Code)
+	}
+	// A node without a token opens everything; there the name must be right.
+	for _, route := range []string{"/", "/assets/app.js"} {
+		if w := serve(b, "GET", route, "", func(r *http.Request) { r.Host = "evil.example" }); w.Code != 403 {
+			t.Errorf("%s under another name: %d", route, w.Code)
+		}
+	}
+}
+
+func TestAnInviteShowsNoSecret(t *testing.T) {
+	for _, bearer := range []string{"", "the-bearer"} {
+		a := newAPI(t, &fakeNode{}, func(cfg *Config) { cfg.Bearer = bearer })
+		w := serve(a, "GET", "/invite", "")
+		var got InviteReply
+		if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || w.Code != 200 {
+			t.Fatal(w.Code, err)
+		}
+		if got.Open != (bearer == "") || got.Model != "svm" || strings.Contains(w.Body.String(), "the-bearer") {
+			t.Errorf("%s", w.Body)
+		}
 	}
 }
 

@@ -5,7 +5,9 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -25,34 +27,43 @@ const (
 	roundsALook  = 20                     // the newest; who wants all asks /rounds
 )
 
-// events tells listeners of the members and of new rounds, as server-sent events:
+// events tells listeners what happens, as server-sent events:
 //
 //	event: members   the reply of GET /members, at once and at each change
+//	event: weights   the reply of GET /weights, likewise: new labels show in it
 //	event: round     one line of GET /rounds, for each new round
+//	event: asked, vote, decided
+//	                 a round of one row while it is played here; see live.go
 //
-// One goroutine looks and encodes for all listeners. It lives while there are any.
+// One goroutine looks and encodes for all listeners, and another one tells of votes. They
+// live while there are listeners.
 type events struct {
 	node    Node
 	looking sync.WaitGroup
+	budget  budget
+	mine    atomic.Pointer[[]string] // of the listeners; rounds look at it without a lock
 
 	mu        sync.Mutex // guards the rest
 	listeners map[*listener]struct{}
-	stop      context.CancelFunc // of the goroutine; nil: there is none
-	members   []byte             // the last event of members
+	stop      context.CancelFunc // of the goroutines; nil: there are none
+	pictures  [2][]byte          // the last events of members and weights
 	closed    bool
 }
 
 // listener is one who reads /events. Its queue is closed when it is let go.
 type listener struct {
 	queue chan []byte
+	mine  string // with which the request ids begin whose rounds it asks for itself; empty: none
 }
 
 func newEvents(node Node) *events {
-	return &events{node: node, listeners: map[*listener]struct{}{}}
+	e := &events{node: node, listeners: map[*listener]struct{}{}}
+	e.mine.Store(new([]string))
+	return e
 }
 
 // join takes a listener in, and starts the looking with the first one.
-func (e *events) join() (*listener, error) {
+func (e *events) join(mine string) (*listener, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	switch {
@@ -61,16 +72,31 @@ func (e *events) join() (*listener, error) {
 	case len(e.listeners) >= maxListeners:
 		return nil, Problemf(Overloaded, "%d pages listen to this node already; close one, or ask /members and /rounds now and then", maxListeners)
 	}
-	l := &listener{queue: make(chan []byte, queueEvents)}
+	l := &listener{queue: make(chan []byte, queueEvents), mine: mine}
 	e.listeners[l] = struct{}{}
+	e.noteMineLocked()
 	if e.stop == nil {
 		ctx, cancel := context.WithCancel(context.Background())
-		e.stop, e.members = cancel, nil
+		e.stop, e.pictures = cancel, [2][]byte{}
 		e.looking.Go(func() { e.run(ctx) })
-	} else if e.members != nil {
-		l.queue <- e.members
+		return l, nil
+	}
+	for _, b := range e.pictures {
+		if b != nil {
+			l.queue <- b
+		}
 	}
 	return l, nil
+}
+
+func (e *events) noteMineLocked() {
+	var mine []string
+	for l := range e.listeners {
+		if l.mine != "" {
+			mine = append(mine, l.mine)
+		}
+	}
+	e.mine.Store(&mine)
 }
 
 // leave lets a listener go, and ends the looking with the last one.
@@ -86,6 +112,7 @@ func (e *events) dropLocked(l *listener) {
 	}
 	delete(e.listeners, l)
 	close(l.queue)
+	e.noteMineLocked()
 	if len(e.listeners) == 0 && e.stop != nil {
 		e.stop()
 		e.stop = nil
@@ -117,6 +144,7 @@ func (e *events) run(ctx context.Context) {
 		})
 	}()
 	defer func() { <-watched }()
+	defer e.tellVotes(ctx)()
 	anyway := time.NewTicker(lookAnyway)
 	defer anyway.Stop()
 	var seen map[string]bool
@@ -142,10 +170,11 @@ func (e *events) run(ctx context.Context) {
 func (e *events) look(ctx context.Context, seen map[string]bool) map[string]bool {
 	rounds := e.node.Rounds(roundsALook)
 	now := make(map[string]bool, len(rounds))
-	var news [][]byte
-	if b := event("members", e.node.Members()); b != nil {
-		news = append(news, b)
+	pictures := [2][]byte{event("members", e.node.Members())}
+	if w, err := e.node.Weights(); err == nil {
+		pictures[1] = event("weights", w)
 	}
+	var news [][]byte
 	for i := len(rounds) - 1; i >= 0; i-- { // the oldest first
 		now[rounds[i].Round] = true
 		if b := event("round", &rounds[i]); b != nil && seen != nil && !seen[rounds[i].Round] {
@@ -157,22 +186,79 @@ func (e *events) look(ctx context.Context, seen map[string]bool) map[string]bool
 	if ctx.Err() != nil {
 		return now // the listeners are those of another goroutine by now
 	}
-	for i, b := range news {
-		if i == 0 {
-			if bytes.Equal(b, e.members) {
-				continue
-			}
-			e.members = b
-		}
-		for l := range e.listeners {
-			select {
-			case l.queue <- b:
-			default:
-				e.dropLocked(l) // it comes back and begins with the whole picture
-			}
+	for i, b := range pictures {
+		if b != nil && !bytes.Equal(b, e.pictures[i]) {
+			e.pictures[i] = b
+			e.sendLocked(b)
 		}
 	}
+	for _, b := range news {
+		e.sendLocked(b)
+	}
 	return now
+}
+
+func (e *events) sendLocked(b []byte) {
+	for l := range e.listeners {
+		select {
+		case l.queue <- b:
+		default:
+			e.dropLocked(l) // it comes back and begins with the whole picture
+		}
+	}
+}
+
+// wants reports whether a round that begins is to be told vote by vote. It is on a round's way.
+func (e *events) wants(requestID string) bool {
+	for _, mine := range *e.mine.Load() {
+		if strings.HasPrefix(requestID, mine) {
+			return true
+		}
+	}
+	return e.budget.allow(time.Now())
+}
+
+// tellVotes passes on what rounds tell while they are played, until the returned function is
+// called. Whatever is too much is lost: rounds never wait for a page.
+func (e *events) tellVotes(ctx context.Context) (stop func()) {
+	steps := make(chan LiveEvent, liveQueue)
+	ended := make(chan struct{})
+	unwatch := e.node.WatchRounds(e.wants, func(ev LiveEvent) {
+		select {
+		case steps <- ev:
+		default:
+		}
+	})
+	go func() {
+		defer close(ended)
+		for {
+			select {
+			case ev := <-steps:
+				e.tellVote(ctx, event(ev.Name, ev.Data))
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return func() {
+		unwatch()
+		<-ended
+	}
+}
+
+// tellVote queues one step of a round, but for listeners that are slow: the half of a queue
+// is kept for what they cannot do without.
+func (e *events) tellVote(ctx context.Context, b []byte) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if ctx.Err() != nil {
+		return
+	}
+	for l := range e.listeners {
+		if len(l.queue) < queueEvents/2 {
+			l.queue <- b // only here and in look, both with mu: there is room
+		}
+	}
 }
 
 // event encodes one; JSON has no line breaks of its own.
@@ -187,10 +273,15 @@ func event(name string, data any) []byte {
 // stream answers GET /events until the client goes or the node stops.
 func (a *API) stream(c *gin.Context) {
 	a.fails(func(c *gin.Context) error {
-		if _, err := onlyKnown(c.Request.URL.RawQuery); err != nil {
+		q, err := onlyKnown(c.Request.URL.RawQuery, "mine")
+		if err != nil {
 			return err
 		}
-		l, err := a.events.join()
+		mine := q.Get("mine")
+		if mine != "" && !validRequestID(mine) {
+			return Problemf(BadInput, "mine is %q; it takes what your request ids begin with: up to 64 letters, digits, '.', '_' and '-'", shown(mine))
+		}
+		l, err := a.events.join(mine)
 		if err != nil {
 			return err
 		}

@@ -120,12 +120,14 @@ func TestEventsTellOfMembersAtOnceAndOfRoundsAsTheyCome(t *testing.T) {
 		t.Fatalf("content type %q", ct)
 	}
 	r.want("members", `"self":"k3f"`)
+	r.want("weights", "{")
 	node.play("first")
 	node.play("second")
 	r.want("round", `"round":"first"`)
 	r.want("round", `"round":"second"`)
 	late := listen(t, url)
 	late.want("members", `"self":"k3f"`)
+	late.want("weights", "{")
 	node.play("third")
 	r.want("round", `"round":"third"`)
 	late.want("round", `"round":"third"`)
@@ -135,6 +137,7 @@ func TestClosingEndsTheStreamsAndRefusesNewOnes(t *testing.T) {
 	node, a, url := serveBusy(t)
 	r := listen(t, url)
 	r.want("members", "")
+	r.want("weights", "")
 	a.Close()
 	if name, _, ok := r.next(); ok {
 		t.Errorf("event %q after the end", name)
@@ -160,7 +163,7 @@ func TestMoreListenersThanThereIsRoomForAreRefused(t *testing.T) {
 	t.Cleanup(a.Close)
 	var first *listener
 	for range maxListeners {
-		l, err := a.events.join()
+		l, err := a.events.join("")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -170,7 +173,7 @@ func TestMoreListenersThanThereIsRoomForAreRefused(t *testing.T) {
 		t.Errorf("%+v", p)
 	}
 	a.events.leave(first)
-	l, err := a.events.join()
+	l, err := a.events.join("")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,7 +187,7 @@ func TestAListenerThatDoesNotReadIsLetGo(t *testing.T) {
 	l := &listener{queue: make(chan []byte, queueEvents)}
 	e.listeners[l] = struct{}{}
 	seen := e.look(t.Context(), nil)
-	for i := range queueEvents { // besides the members, which are there already
+	for i := range queueEvents - 1 { // besides members and weights, which are there already
 		node.mu.Lock()
 		node.rounds = []RoundSummary{{Round: strconv.Itoa(i)}}
 		node.mu.Unlock()
@@ -205,7 +208,7 @@ func TestAListenerThatDoesNotReadIsLetGo(t *testing.T) {
 func TestEventsAreForThisMachineOrABearer(t *testing.T) {
 	a := newAPI(t, &fakeNode{}, func(c *Config) { c.Bearer = "key" })
 	t.Cleanup(a.Close)
-	for _, route := range []string{"/events", "/assets/style.css"} {
+	for _, route := range []string{"/events"} {
 		w := serve(a, "GET", route, "", func(r *http.Request) { r.RemoteAddr = "203.0.113.9:1000" })
 		if p := problemIn(t, w); p.Kind() != Unauthorized {
 			t.Errorf("%s: %+v", route, p)

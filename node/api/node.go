@@ -33,9 +33,13 @@ type Node interface {
 	// Receipt returns the receipt of a recent round that was asked for one; with evidence, all
 	// the records that its weights come from are in it. Errors are *Problem.
 	Receipt(id string, evidence bool) ([]byte, error)
-	// Watch calls look at once, and again whenever members or rounds may have changed, until
-	// ctx ends. look does not block.
+	// Watch calls look at once, and again whenever members, rounds or weights may have changed,
+	// until ctx ends. look does not block.
 	Watch(ctx context.Context, look func())
+	// WatchRounds tells of rounds of one row while they are played, until stop is called: of
+	// those for which want says so when they begin. Both are called with locks held: they
+	// return at once and call nothing of the node's.
+	WatchRounds(want func(requestID string) bool, tell func(LiveEvent)) (stop func())
 	// Readiness returns nil and why, as a *Problem, until the node answers /consensus.
 	Readiness() (*ReadyReply, error)
 	// Forget takes failed members out of the roster, those named by name or id, or all.

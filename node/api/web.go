@@ -9,7 +9,7 @@ import (
 )
 
 // page serves the dashboard, and assets what it is made of. Neither holds any data: the
-// page asks for them as everybody does.
+// page asks for them as everybody does, with the key if it was opened from elsewhere.
 func (a *API) page(c *gin.Context) { a.site.Serve(c.Writer, c.Request, web.Page) }
 
 func (a *API) assets(c *gin.Context) {

@@ -340,6 +340,8 @@ func (h *hostile) Watch(ctx context.Context, look func()) {
 	<-ctx.Done()
 }
 
+func (h *hostile) WatchRounds(func(string) bool, func(api.LiveEvent)) func() { return func() {} }
+
 type hostileRound struct{ reply *api.ConsensusReply }
 
 func (r hostileRound) Reply() *api.ConsensusReply      { return r.reply }
