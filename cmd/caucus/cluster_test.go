@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -83,6 +84,7 @@ func TestCommandsAgainstThreeNodes(t *testing.T) {
 			name: "invite to an open cluster", args: []string{"invite"},
 			stdout: []string{`^caucus serve --model tree --join "http://127.0.0.1:\d+"\n$`}, stderr: []string{`this machine only`, `no token`},
 		},
+		{name: "the key of an open cluster", args: []string{"invite", "--key"}, code: 1, stderr: []string{`no key, and none is needed`, `(?m)^Try: `}},
 		{name: "forget when nobody failed", args: []string{"forget", "--failed"}, stderr: []string{`nobody was forgotten`}},
 		{name: "forget somebody who is not there", args: []string{"forget", "nobody"}, code: 1, stderr: []string{`nobody`}},
 		{
@@ -200,6 +202,34 @@ func TestATokenLetsInAndIsShownOnlyInTheInvite(t *testing.T) {
 	p.untilSaid(`token is not that of this cluster`)
 	if n := strings.Count(p.stderr.String(), token); n != 1 {
 		t.Errorf("the token is shown %d times once others came", n)
+	}
+
+	// The key that Prometheus sends, and nothing else, comes out of --key; it opens what strangers do not get.
+	code, stdout, stderr = caucus(t, "", "invite", "--key", "--node", address, "--state-dir", state)
+	key := strings.TrimSuffix(stdout, "\n")
+	if code != 0 || strings.ContainsAny(key, " \n") || key == token {
+		t.Errorf("the key: %d %q %q", code, stdout, stderr)
+	}
+	for _, asked := range []struct {
+		key    string
+		status int
+	}{{key, 200}, {token, 401}, {"", 401}} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address+"/metrics", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("X-Forwarded-For", "192.0.2.1") // as from elsewhere
+		if asked.key != "" {
+			req.Header.Set("Authorization", "Bearer "+asked.key)
+		}
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if res.StatusCode != asked.status {
+			t.Errorf("/metrics with the key %q: status %d, want %d", asked.key, res.StatusCode, asked.status)
+		}
 	}
 
 	// Where the token is not known, no line is printed that would not work.

@@ -16,7 +16,7 @@ import (
 
 func (a *app) inviteCommand() *cobra.Command {
 	var stateDir, publicURL string
-	var rotate bool
+	var rotate, key bool
 	var keep time.Duration
 	cmd := &cobra.Command{
 		Use:   "invite",
@@ -28,8 +28,13 @@ send it as you would send a password.
 
 With --rotate the cluster gets another token first, at all its nodes. The one until now
 stays good for a day, so that nodes that are away find back; --keep-old 0s ends it at once.
-Who is a member stays one.`,
+Who is a member stays one.
+
+With --key the key derived from the token is printed in place of the line: what Prometheus
+and other programs send as "Authorization: Bearer KEY" for the routes that are closed to
+strangers. It opens these routes and lets no node in.`,
 		Example: `  caucus invite
+  caucus invite --key > caucus.key
   caucus invite --rotate
   caucus invite --node http://localhost:5002
   caucus invite --public-url https://ab12.ngrok-free.app --state-dir ~/.local/state/caucus/knn`,
@@ -40,6 +45,7 @@ Who is a member stays one.`,
 	cmd.Flags().StringVar(&publicURL, "public-url", "", "the address to invite to, as a `URL` (default: the one on the node's card); then no node need run")
 	cmd.Flags().BoolVar(&rotate, "rotate", false, "give the cluster another token first")
 	cmd.Flags().DurationVar(&keep, "keep-old", 24*time.Hour, "with --rotate, for how long the token until now is good, as a `DURATION`")
+	cmd.Flags().BoolVar(&key, "key", false, "print the key for programs that ask over HTTP, not the line")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		i, err := a.invitation(cmd.Context(), r, stateDir, publicURL)
 		if err == nil && rotate {
@@ -47,6 +53,9 @@ Who is a member stays one.`,
 		}
 		if err != nil {
 			return err
+		}
+		if key {
+			return a.printKey(r, i.token)
 		}
 		if r.json {
 			invite := i.url
@@ -65,6 +74,21 @@ Who is a member stays one.`,
 		return nil
 	}
 	return cmd
+}
+
+// printKey prints what opens the node's local routes from elsewhere.
+func (a *app) printKey(r *reader, token *identity.Token) error {
+	if token == nil {
+		return &failure{
+			code: exitFailure, err: errors.New("this cluster is open: it has no token, so there is no key, and none is needed"),
+			try: "ask without Authorization; or start its nodes without --open and with CAUCUS_TOKEN",
+		}
+	}
+	if r.json {
+		return a.printJSON(map[string]any{"key": token.Bearer()})
+	}
+	fmt.Fprintln(a.out, token.Bearer())
+	return nil
 }
 
 // invitation gathers address and token from the node, the environment and the state folder.
