@@ -104,6 +104,9 @@ func TestAFailingDiskIsToldAndHarmsNothingElse(t *testing.T) {
 	if !strings.Contains(x.log.String(), "the roster is not kept") {
 		t.Error("the failure is not in the log")
 	}
+	if s := x.m.Stats(); s.StorageErrors == 0 || s.Direct != 1 || s.Relayed != 0 {
+		t.Errorf("%+v", s)
+	}
 }
 
 func TestAMemberThatLostItsKeyIsFoundAtItsURL(t *testing.T) {

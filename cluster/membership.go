@@ -49,6 +49,8 @@ type Membership struct {
 	card atomic.Pointer[identity.Card] // this node's present card
 	view atomic.Pointer[View]
 
+	storageErrs atomic.Uint64 // failed writes of the roster
+
 	mu         sync.Mutex // guards what follows
 	roster     *roster
 	url        string           // of the card

@@ -22,6 +22,9 @@ func (m *Membership) saveLoop() {
 		m.mu.Unlock()
 		if m.store != nil && m.store.differs(next) {
 			err := m.store.write(next)
+			if err != nil {
+				m.storageErrs.Add(1)
+			}
 			m.mu.Lock()
 			old := m.storageErr
 			m.storageErr = err

@@ -41,6 +41,13 @@ func (h *health) allow(now time.Time) (ok, probe bool) {
 	return true, true
 }
 
+// ejected reports whether the peer is left alone at the moment, but for a probe.
+func (h *health) ejected(now time.Time) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return now.Before(h.until)
+}
+
 // note takes what came of a question. It reports whether the peer was ejected by it.
 func (h *health) note(o consensus.Outcome, now time.Time) (ejected bool) {
 	h.mu.Lock()

@@ -97,7 +97,7 @@ func (e *engine) record(r *round, status consensus.Status, margin consensus.Mill
 	e.metrics.round(status, r.result.Method, time.Since(r.start), margin, r.decidedEarly())
 	for _, id := range r.result.Dissenters {
 		if !r.batch {
-			e.metrics.disagreed.WithLabelValues(id).Inc()
+			e.metrics.disagreement(identity.ID(id))
 		}
 	}
 	if r.batch {

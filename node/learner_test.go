@@ -246,7 +246,7 @@ func TestTheResponderSignsWhatIsAskedForSigned(t *testing.T) {
 	}
 	asker := identity.ID(strings.Repeat("a", 32))
 	s := newBench(t, 1)
-	p := &responder{local: s.local, key: key, log: s.engine.log}
+	p := &responder{local: s.local, key: key, votes: s.engine.metrics.own, log: s.engine.log}
 	for _, sign := range []bool{true, false} {
 		q := session.Question{Task: s.local.digest, Columns: 4, Rows: []float64{1, 2, 3, 4, 5, 6, 7, 8}, Sign: sign}
 		var a session.Answer

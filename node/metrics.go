@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"caucus/cluster"
 	"caucus/cluster/identity"
@@ -27,6 +28,7 @@ type metrics struct {
 	peerRequests *prometheus.CounterVec
 	peerTime     *prometheus.HistogramVec
 	disagreed    *prometheus.CounterVec
+	own          *outcomeCounters // this node's own votes
 	joins        prometheus.Counter
 	leaves       prometheus.Counter
 	failures     prometheus.Counter
@@ -34,14 +36,6 @@ type metrics struct {
 	counters [8][8]atomic.Pointer[prometheus.Counter] // of rounds, by status and method
 	mu       sync.Mutex                               // guards peers
 	peers    map[identity.ID]*peerMetrics
-}
-
-// peerMetrics saves the hot path the look-up by label.
-type peerMetrics struct {
-	id       string
-	parent   *metrics
-	outcomes [32]atomic.Pointer[prometheus.Counter]
-	time     prometheus.Observer
 }
 
 func newMetrics(version string, view func() *cluster.View) *metrics {
@@ -87,8 +81,19 @@ func newMetrics(version string, view func() *cluster.View) *metrics {
 	for _, status := range []string{api.LabelRecorded, api.LabelReplaced, api.LabelKnown} {
 		m.labels.WithLabelValues(status)
 	}
+	own := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "caucus_own_votes_total", Help: "Votes asked of this node's own model, in its own rounds and in those of others, by outcome.",
+	}, []string{"outcome"})
+	m.own = &outcomeCounters{of: func(outcome string) prometheus.Counter { return own.WithLabelValues(outcome) }}
+	m.own.add(consensus.OK, 0)
+	// Those that an alert asks about are there before they happen, so that the first one is an increase.
+	for _, s := range []consensus.Status{consensus.StatusOK, consensus.Degraded, consensus.NoQuorum} {
+		m.rounds.WithLabelValues(s.String(), consensus.Majority.String())
+	}
 	m.registry.MustRegister(m.labels, m.rounds, m.roundTime, m.margin, m.early, m.peerRequests, m.peerTime, m.disagreed,
-		m.joins, m.leaves, m.failures, info,
+		m.joins, m.leaves, m.failures, own, info,
+		// Of the process: with several nodes in it, as under caucus up, each shows the same.
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		memberGauge{view, prometheus.NewDesc("caucus_cluster_members", "Members, by state.", []string{"state"}, nil)})
 	return m
 }
@@ -146,50 +151,5 @@ func (m *metrics) round(status consensus.Status, method consensus.Method, elapse
 	}
 	if early {
 		m.early.Inc()
-	}
-}
-
-// peer returns the counters of one peer.
-func (m *metrics) peer(id identity.ID) *peerMetrics {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	p := m.peers[id]
-	if p == nil {
-		p = &peerMetrics{id: string(id), parent: m, time: m.peerTime.WithLabelValues(string(id))}
-		m.peers[id] = p
-	}
-	return p
-}
-
-// keepPeers drops the series of peers that are not members any more.
-func (m *metrics) keepPeers(ids []identity.ID) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	known := make(map[identity.ID]bool, len(ids))
-	for _, id := range ids {
-		known[id] = true
-	}
-	for id := range m.peers {
-		if !known[id] {
-			delete(m.peers, id)
-			m.peerRequests.DeletePartialMatch(prometheus.Labels{"peer": string(id)})
-			m.peerTime.DeleteLabelValues(string(id))
-			m.disagreed.DeleteLabelValues(string(id))
-		}
-	}
-}
-
-// count takes what came of one question.
-func (p *peerMetrics) count(o consensus.Outcome, elapsed time.Duration) {
-	slot := &p.outcomes[int(o)%len(p.outcomes)]
-	c := slot.Load()
-	if c == nil {
-		made := p.parent.peerRequests.WithLabelValues(p.id, o.String())
-		c = &made
-		slot.Store(c)
-	}
-	(*c).Inc()
-	if o == consensus.OK {
-		p.time.Observe(elapsed.Seconds())
 	}
 }

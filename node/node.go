@@ -110,7 +110,7 @@ func New(ctx context.Context, cfg Config) (n *Node, err error) {
 	}
 	n.engine.cluster, n.engine.courier, n.engine.self = n.cluster, sessionCourier{n.cluster}, n.id
 	n.engine.learner.log = n.cluster.Evidence()
-	n.engine.metrics.registry.MustRegister(weightGauges{n.engine.learner.current.Load})
+	n.engine.metrics.registry.MustRegister(weightGauges{n.engine.learner.current.Load}, stateGauges{n})
 	n.engine.key = key
 	n.feedback = &feedback{key: key, log: n.cluster.Evidence(), engine: n.engine, carrier: n.cluster}
 	n.onClose("the rounds", func() error { n.engine.history.clear(); return nil })
@@ -182,7 +182,7 @@ func (n *Node) join(key *identity.Key) error {
 		Task: n.local.digest, Description: about, URL: n.cfg.PublicURL, ListenPort: n.port(), ListenLocal: n.listensLocally(),
 		AllowPrivate: n.cfg.AllowPrivate, Tokens: tokens,
 		StateDir: n.cfg.StateDir, NewCluster: n.cfg.NewCluster, Profile: n.cfg.Profile,
-		Responder: &responder{local: n.local, key: key, log: n.log.With("component", "responder")},
+		Responder: &responder{local: n.local, key: key, votes: n.engine.metrics.own, log: n.log.With("component", "responder")},
 		Classes:   classes, FeedbackFrom: n.policy,
 		ForgetAfter: n.cfg.ForgetAfter, TimeScale: n.cfg.TimeScale, NoRejoin: n.cfg.NoRejoin,
 		DialContext: n.cfg.Dial, OnBroadcast: n.engine.heard, Log: n.log,

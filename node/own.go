@@ -28,6 +28,7 @@ func (r *round) askSelf() {
 	}
 	if l.quick(r.n) {
 		a.ownVote(l.call(context.Background(), r.rows, a.labels, a.floats))
+		r.e.metrics.own.add(a.outcome, 1)
 		r.mu.Lock()
 		r.hear(a)
 		r.mu.Unlock()
@@ -41,6 +42,7 @@ func (r *round) askSelf() {
 		ctx, cancel := context.WithTimeout(context.Background(), r.limit-time.Since(r.start))
 		defer cancel()
 		a.ownVote(l.predict(ctx, r.rows, a.labels, a.floats))
+		r.e.metrics.own.add(a.outcome, 1)
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		if !r.closed && r.hear(a) {

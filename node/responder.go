@@ -21,6 +21,7 @@ import (
 type responder struct {
 	local *local
 	key   *identity.Key // signs what is asked for signed
+	votes *outcomeCounters
 	log   *slog.Logger
 	calls sync.Pool // *responderCall
 }
@@ -62,6 +63,7 @@ func (p *responder) Answer(ctx context.Context, peer identity.ID, ask, dst []byt
 	if outcome != consensus.OK {
 		c.a.Labels, c.a.Probabilities = c.a.Labels[:0], c.a.Probabilities[:0]
 	}
+	p.votes.add(outcome, 1)
 	c.a.Outcome, c.a.Reason = byte(outcome), reason
 	elapsed := time.Since(start)
 	c.a.Micros = uint32(min(elapsed.Microseconds(), 1<<31))

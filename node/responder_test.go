@@ -16,7 +16,7 @@ import (
 func TestQuestionsThatDoNotFitAreRefusedInWords(t *testing.T) {
 	iris := ml.Iris().Task
 	own := &constant{task: iris, quick: true, label: 2}
-	p := &responder{local: newLocal(own, false, nil, slog.New(slog.DiscardHandler)), log: slog.New(slog.DiscardHandler)}
+	p := &responder{local: newLocal(own, false, nil, slog.New(slog.DiscardHandler)), votes: newMetrics("test", nil).own, log: slog.New(slog.DiscardHandler)}
 	row := []float64{5.1, 3.5, 1.4, 0.2}
 	for name, c := range map[string]struct {
 		q       session.Question
