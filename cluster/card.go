@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"caucus/cluster/identity"
+	"caucus/cluster/session"
 )
 
 // helloVersion is the first byte of what the two ends of a session show each other; the signed card follows.
@@ -161,7 +162,7 @@ func (m *Membership) dialContext(ctx context.Context, network, address string) (
 
 // observeInbound looks at the address that a peer's request came in at.
 func (m *Membership) observeInbound(r *http.Request) {
-	if a, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok && !forwarded(r) {
+	if a, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok && !session.Forwarded(r.Header) {
 		m.locator.observe(a)
 	}
 }

@@ -292,6 +292,9 @@ func (m *Membership) AskAsync(id identity.ID, ask []byte, done session.Asker) (s
 	return m.sessions.AskAsync(id, ask, done)
 }
 
+// Traffic returns what passed between this node and each peer since the start (see session.Manager.Traffic).
+func (m *Membership) Traffic() map[identity.ID]session.Traffic { return m.sessions.Traffic() }
+
 // Sessions returns the peers with a live session, sorted by id.
 func (m *Membership) Sessions() []session.Peer { return m.sessions.Peers() }
 

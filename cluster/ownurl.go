@@ -118,17 +118,6 @@ func (l *locator) observe(a net.Addr) {
 	}
 }
 
-// forwarded reports whether a request came through a proxy on this machine, perhaps a
-// tunnel's agent, whose address is of no use to others.
-func forwarded(r *http.Request) bool {
-	for name := range r.Header {
-		if name == "Forwarded" || strings.HasPrefix(name, "X-Forwarded-") {
-			return true
-		}
-	}
-	return false
-}
-
 // follow puts what the chooser says onto the card until the membership ends.
 func (l *locator) follow() {
 	for {

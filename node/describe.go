@@ -62,6 +62,7 @@ func (n *Node) Members() *api.MembersReply {
 		Members: make([]api.Member, 0, len(v.Members)),
 	}
 	x := n.engine.learner.of(n.engine.invitedOf())
+	moved := n.cluster.Traffic()
 	connected := map[identity.ID]bool{n.id: true}
 	for _, p := range n.cluster.Sessions() {
 		connected[p.ID] = true
@@ -71,6 +72,7 @@ func (n *Node) Members() *api.MembersReply {
 		line := n.member(m)
 		line.Weight = n.weightOf(x, m.ID)
 		line.Connected = connected[m.ID]
+		line.Traffic = trafficOf(moved[m.ID])
 		out.Members = append(out.Members, line)
 	}
 	return out

@@ -52,6 +52,7 @@ type Node struct {
 	api        *api.API
 	tunnel     *reach.Tunnel // nil: none is asked for
 	server     *http.Server
+	traffic    traffic
 
 	ready   chan struct{} // closed once this node answers /consensus
 	settled atomic.Bool   // the same, to look at without a channel
@@ -120,6 +121,10 @@ func New(ctx context.Context, cfg Config) (n *Node, err error) {
 	}
 	n.api.SetBearers(bearers(n.cluster.Tokens())) // those on disk may be newer than the configuration's
 	n.server = n.api.Server()
+	n.server.ConnContext = n.traffic.meter.remember
+	n.traffic.view, n.traffic.peers, n.traffic.requests = n.cluster.View, n.cluster.Traffic, n.api.Tunnelled
+	n.traffic.url = func() string { c, _ := n.cluster.Chooser().Current(); return c.URL }
+	n.engine.metrics.registry.MustRegister(&n.traffic)
 	n.onClose("the HTTP server", n.server.Close)
 	return n, nil
 }
@@ -206,6 +211,7 @@ func (n *Node) newEngine() *engine {
 func (n *Node) apiConfig() api.Config {
 	cfg := api.Config{Node: n, Gossip: n.cluster.Handler(), Relay: n.cluster, Registry: n.engine.metrics.registry, Log: n.log.With("component", "http")}
 	cfg.Rotate = n.cluster.Rotate
+	cfg.Forwarded = n.traffic.meter.forwarded
 	if u, err := url.Parse(n.cfg.PublicURL); err == nil && u.Hostname() != "" {
 		cfg.Hosts = append(cfg.Hosts, u.Hostname())
 	}

@@ -63,10 +63,10 @@ func (n *Node) serve(ctx context.Context) (*front, error) {
 		return nil, err
 	}
 	f := &front{failed: make(chan error, 4), relayed: n.api.Relayed()}
-	n.serveOn(f, n.server, n.listener)
+	n.serveOn(f, n.server, n.traffic.meter.listen(n.listener, false))
 	n.serveOn(f, f.relayed, n.cluster.Relayed())
 	if n.tunnel != nil {
-		n.serveOn(f, n.server, n.tunnel)
+		n.serveOn(f, n.server, n.traffic.meter.listen(n.tunnel, true))
 		f.wg.Go(func() {
 			if err := n.tunnel.Run(ctx); err != nil {
 				f.failed <- fmt.Errorf("node: %w", err)

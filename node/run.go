@@ -52,6 +52,7 @@ func (n *Node) Run(ctx context.Context) error {
 			}
 		})
 		wg.Go(func() { n.countChanges(ctx) })
+		wg.Go(func() { n.traffic.follow(ctx) })
 		if n.upstream != nil {
 			wg.Go(func() { n.followUpstream(ctx) })
 		}

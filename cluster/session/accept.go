@@ -42,7 +42,7 @@ func (m *Manager) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	// The request's own context ends when this method returns, or earlier.
-	_ = m.accepted(m.ctx, conn, r.RemoteAddr) // logged there
+	_ = m.accepted(m.ctx, conn, r.RemoteAddr, pathOfRequest(r)) // logged there
 }
 
 // Upgrade makes a byte stream of a request for a session with whoever is behind this node,
@@ -92,13 +92,13 @@ func (m *Manager) Accept(ctx context.Context, conn net.Conn) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(m.ctx, cancel)()
-	return m.accepted(ctx, conn, conn.RemoteAddr().String())
+	return m.accepted(ctx, conn, conn.RemoteAddr().String(), Relayed)
 }
 
-func (m *Manager) accepted(ctx context.Context, conn net.Conn, remote string) error {
+func (m *Manager) accepted(ctx context.Context, conn net.Conn, remote string, p Path) error {
 	g, err := m.handshake(ctx, conn, acceptor, "", m.cfg.Tokens())
 	if err == nil {
-		err = m.register(m.newLink(g, false))
+		err = m.register(m.newLink(g, false, p))
 	}
 	if err != nil {
 		_ = conn.Close()

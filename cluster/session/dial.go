@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/coder/websocket"
@@ -27,11 +28,15 @@ func (m *Manager) Dial(ctx context.Context, url string, want identity.ID, tokens
 	defer m.leave()
 	ctx, cancel := m.bounded(ctx, 2*m.cfg.HandshakeTimeout) // names and connections, then the handshake
 	defer cancel()
-	conn, err := m.upgrade(ctx, base)
+	conn, p, err := m.upgrade(ctx, base, want)
 	if err != nil {
 		return Peer{}, m.closedOr(err)
 	}
-	return m.dialled(ctx, conn, base, want, tokens)
+	peer, err := m.dialled(ctx, conn, base, p, want, tokens)
+	if want == "" {
+		m.countDial(peer.ID, p) // now that it is known who it was
+	}
+	return peer, err
 }
 
 // DialOver opens a session over a connection of any kind, such as a stream that
@@ -44,7 +49,7 @@ func (m *Manager) DialOver(ctx context.Context, conn net.Conn, want identity.ID,
 	defer m.leave()
 	ctx, cancel := m.bounded(ctx, m.cfg.HandshakeTimeout)
 	defer cancel()
-	return m.dialled(ctx, conn, "", want, tokens)
+	return m.dialled(ctx, conn, "", Relayed, want, tokens)
 }
 
 // Meet finds out whether the node with that id answers at a base URL: it goes as far as
@@ -60,7 +65,7 @@ func (m *Manager) Meet(ctx context.Context, url string, want identity.ID) error 
 	defer m.leave()
 	ctx, cancel := m.bounded(ctx, m.cfg.HandshakeTimeout)
 	defer cancel()
-	conn, err := m.upgrade(ctx, base)
+	conn, _, err := m.upgrade(ctx, base, want)
 	if err != nil {
 		return m.closedOr(err)
 	}
@@ -76,7 +81,7 @@ func (m *Manager) Meet(ctx context.Context, url string, want identity.ID) error 
 	return nil
 }
 
-func (m *Manager) dialled(ctx context.Context, conn net.Conn, base string, want identity.ID, tokens []identity.Token) (Peer, error) {
+func (m *Manager) dialled(ctx context.Context, conn net.Conn, base string, p Path, want identity.ID, tokens []identity.Token) (Peer, error) {
 	if tokens == nil {
 		tokens = m.cfg.Tokens()
 	}
@@ -88,7 +93,7 @@ func (m *Manager) dialled(ctx context.Context, conn net.Conn, base string, want 
 		}
 		return Peer{}, m.closedOr(err)
 	}
-	l := m.newLink(g, true)
+	l := m.newLink(g, true, p)
 	l.url = base
 	if err := m.register(l); err != nil {
 		_ = conn.Close()
@@ -115,9 +120,10 @@ func (m *Manager) closedOr(err error) error {
 	return err
 }
 
-// upgrade dials base and makes a WebSocket of the connection.
-func (m *Manager) upgrade(ctx context.Context, base string) (net.Conn, error) {
-	var raw net.Conn
+// upgrade dials base and makes a WebSocket of the connection. The request is counted for the one that
+// is meant.
+func (m *Manager) upgrade(ctx context.Context, base string, want identity.ID) (net.Conn, Path, error) {
+	var raw atomic.Pointer[net.Conn] // a dial that is given up may still end beside us
 	// A transport for this one request: it pools nothing, so raw is the connection
 	// that the request used. No proxy, no redirects: what is dialled is what was
 	// checked.
@@ -125,7 +131,7 @@ func (m *Manager) upgrade(ctx context.Context, base string) (net.Conn, error) {
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 			conn, err := m.cfg.DialContext(ctx, network, address)
 			if err == nil {
-				raw = conn
+				raw.Store(&conn)
 			}
 			return conn, err
 		},
@@ -142,12 +148,18 @@ func (m *Manager) upgrade(ctx context.Context, base string) (net.Conn, error) {
 		HTTPHeader:   http.Header{"Ngrok-Skip-Browser-Warning": {"1"}, "User-Agent": {"caucus"}},
 		Subprotocols: []string{subprotocol},
 	})
+	p := Direct
+	socket := raw.Load()
+	if socket != nil {
+		p = pathOfDial(base, *socket)
+		m.countDial(want, p)
+	}
 	if err != nil {
-		return nil, m.dialError(ctx, base, response, err)
+		return nil, p, m.dialError(ctx, base, response, err)
 	}
 	if ws.Subprotocol() != subprotocol {
 		_ = ws.CloseNow()
-		return nil, notCaucus(base, "it opened a WebSocket that is none of caucus's")
+		return nil, p, notCaucus(base, "it opened a WebSocket that is none of caucus's")
 	}
-	return newWSConn(ws, raw), nil
+	return newWSConn(ws, *socket), p, nil
 }

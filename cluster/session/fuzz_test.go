@@ -97,7 +97,7 @@ func FuzzFrames(f *testing.F) {
 		if len(b) > maxMuxIn {
 			return // nobody reads the mux here
 		}
-		l := m.newLink(&greeting{base: &countedConn{Conn: nowhere{}}, peer: peer}, true)
+		l := m.newLink(&greeting{base: &countedConn{Conn: nowhere{}}, peer: peer}, true, Direct)
 		defer l.stop()
 		l.conn = nowhere{}
 		answered := 0

@@ -21,8 +21,9 @@ type link struct {
 	m        *Manager
 	peer     identity.ID
 	hello    []byte
-	outbound bool     // this end dialled
-	url      string   // the base URL that it dialled, if it was one
+	outbound bool   // this end dialled
+	url      string // the base URL that it dialled, if it was one
+	path     Path
 	conn     net.Conn // TLS; the reader alone reads
 	base     *countedConn
 	rtt      atomic.Int64
@@ -63,9 +64,9 @@ var errEnded = errors.New("the session was ended here")
 const byeTimeout = time.Second
 
 // newLink makes a link of a finished handshake. start sets it going.
-func (m *Manager) newLink(g *greeting, outbound bool) *link {
+func (m *Manager) newLink(g *greeting, outbound bool, p Path) *link {
 	l := &link{
-		m: m, peer: g.peer, hello: g.hello, outbound: outbound, conn: g.conn, base: g.base,
+		m: m, peer: g.peer, hello: g.hello, outbound: outbound, path: p, conn: g.conn, base: g.base,
 		shut: make(chan struct{}), faster: make(chan struct{}, 1),
 		pending: map[uint64]*call{}, jobs: map[uint64]*job{},
 	}
@@ -148,7 +149,7 @@ func (l *link) bye(cause error, reason string) {
 // snapshot is what Peers shows of the link.
 func (l *link) snapshot() Peer {
 	return Peer{
-		ID: l.peer, Hello: l.hello, Outbound: l.outbound, URL: l.url, RTT: time.Duration(l.rtt.Load()),
+		ID: l.peer, Hello: l.hello, Outbound: l.outbound, URL: l.url, Path: l.path, RTT: time.Duration(l.rtt.Load()),
 		BytesIn: l.base.in.Load(), BytesOut: l.base.out.Load(), Remote: l.base.RemoteAddr().String(),
 	}
 }

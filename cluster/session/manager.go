@@ -33,17 +33,19 @@ type Manager struct {
 
 	mu      sync.Mutex // guards all below; taken before any link's
 	closed  bool
-	links   map[identity.ID][]*link // every link that has not ended, in the order in which they came up
-	events  []func()                // calls of OnUp and OnDown that wait
-	telling bool                    // a goroutine is calling them
+	links   map[identity.ID][]*link  // every link that has not ended, in the order in which they came up
+	meters  map[identity.ID]*Traffic // what those that have ended moved, and the requests for them all
+	events  []func()                 // calls of OnUp and OnDown that wait
+	telling bool                     // a goroutine is calling them
 }
 
 // Peer is a snapshot of a peer with a session.
 type Peer struct {
 	ID       identity.ID
 	Hello    []byte
-	Outbound bool          // this end dialled
-	URL      string        // the base URL that it dialled, "" if none
+	Outbound bool   // this end dialled
+	URL      string // the base URL that it dialled, "" if none
+	Path     Path
 	RTT      time.Duration // of the last keep-alive or handshake
 	BytesIn  uint64
 	BytesOut uint64
@@ -64,7 +66,7 @@ func New(cfg Config) (*Manager, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Manager{cfg: cfg, id: cfg.Key.ID(), tls: config, refused: refused, links: map[identity.ID][]*link{}}
+	m := &Manager{cfg: cfg, id: cfg.Key.ID(), tls: config, refused: refused, links: map[identity.ID][]*link{}, meters: map[identity.ID]*Traffic{}}
 	m.cfg.Log = cfg.Log.With("component", "session")
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	m.workers.slots = make(chan struct{}, maxWorkers)

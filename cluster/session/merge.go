@@ -45,6 +45,9 @@ func (m *Manager) register(l *link) error {
 	}
 	others := m.links[l.peer]
 	m.links[l.peer] = append(slices.Clone(others), l)
+	if t := m.meter(l.peer); !l.outbound && l.path != Relayed {
+		t[l.path].Accepted++
+	}
 	var surplus *link
 	if len(others) >= maxLinks {
 		surplus = others[0]
@@ -84,6 +87,7 @@ func (m *Manager) unregister(l *link, cause error) {
 		m.mu.Unlock()
 		return
 	}
+	m.meter(l.peer).add(l)
 	if len(links) == 1 {
 		delete(m.links, l.peer)
 		m.tell(m.cfg.OnDown, l.peer)

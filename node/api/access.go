@@ -81,6 +81,15 @@ func forwarded(h http.Header) bool {
 	return false
 }
 
+// tunnelled reports whether a request came through a tunnel that leads here. It is asked of every
+// request, so it looks for what tunnels and proxies set and not for all that a careful caller may have
+// set. A request that a relay passes on was not this node's tunnel's; it comes from an id.
+func tunnelled(r *http.Request) bool {
+	h := r.Header
+	return (len(h["X-Forwarded-For"]) > 0 || len(h["X-Forwarded-Proto"]) > 0 || len(h["X-Forwarded-Host"]) > 0) &&
+		strings.Contains(r.RemoteAddr, ":")
+}
+
 // ownHost reports whether the name is one of loopback or of this node.
 func (a *API) ownHost(hostport string) bool {
 	if loopbackHost(hostport) {

@@ -30,6 +30,8 @@ type Config struct {
 	// Hosts are the names besides those of loopback by which this node is rightly called,
 	// without port: the host of its public URL.
 	Hosts []string
+	// Forwarded is told of each request that came through a tunnel or another proxy. nil: nobody is.
+	Forwarded func(r *http.Request)
 	// Registry holds the metrics of the whole node; the ones of HTTP are added to it.
 	// nil: a new one.
 	Registry *prometheus.Registry
@@ -53,6 +55,7 @@ type API struct {
 	engine      *gin.Engine
 	origin      *http.CrossOriginProtection
 	metrics     *httpMetrics
+	forwarded   func(r *http.Request)
 	limits      *limits
 	events      *events
 	site        *web.Site
@@ -81,7 +84,7 @@ func New(cfg Config) (*API, error) {
 	// Gin's mode is global, and setting it is not safe while another node starts.
 	ginOnce.Do(func() { gin.SetMode(gin.ReleaseMode) })
 	a := &API{
-		node: cfg.Node, info: cfg.Node.Info(), hosts: cfg.Hosts, rotateToken: cfg.Rotate, log: cfg.Log,
+		node: cfg.Node, info: cfg.Node.Info(), hosts: cfg.Hosts, rotateToken: cfg.Rotate, log: cfg.Log, forwarded: cfg.Forwarded,
 		origin: http.NewCrossOriginProtection(), maxInFlight: int64(cfg.MaxInFlight),
 		engine: gin.New(),
 	}

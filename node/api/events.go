@@ -170,7 +170,11 @@ func (e *events) run(ctx context.Context) {
 func (e *events) look(ctx context.Context, seen map[string]bool) map[string]bool {
 	rounds := e.node.Rounds(roundsALook)
 	now := make(map[string]bool, len(rounds))
-	pictures := [2][]byte{event("members", e.node.Members())}
+	members := e.node.Members()
+	for i := range members.Members {
+		members.Members[i].Traffic = nil // it changes all the time, and an event is for what is new
+	}
+	pictures := [2][]byte{event("members", members)}
 	if w, err := e.node.Weights(); err == nil {
 		pictures[1] = event("weights", w)
 	}

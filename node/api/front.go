@@ -35,6 +35,12 @@ func (a *API) front(c *gin.Context) {
 	h["Referrer-Policy"] = headerNoRef
 	h["Cache-Control"] = headerNoStore
 	defer a.finish(c, start, id)
+	if tunnelled(c.Request) {
+		a.metrics.tunnelled(c.FullPath())
+		if a.forwarded != nil {
+			a.forwarded(c.Request)
+		}
+	}
 	if c.Request.Method != http.MethodGet {
 		if err := a.origin.Check(c.Request); err != nil {
 			p := NewProblem(CrossOrigin, "a page of another site asked for this; use this node's own page, or a program")

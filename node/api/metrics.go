@@ -5,6 +5,7 @@ import (
 	"math"
 	"net/http"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -18,6 +19,8 @@ type httpMetrics struct {
 	requests  *prometheus.CounterVec
 	durations *prometheus.HistogramVec
 	predicted []prometheus.Counter // by class
+	tunnel    *prometheus.CounterVec
+	through   atomic.Uint64 // how many tunnel has counted
 	fast      map[string]*routeMetrics
 }
 
@@ -36,6 +39,9 @@ func newHTTPMetrics(reg prometheus.Registerer, info *Info) (*httpMetrics, error)
 			Name: "caucus_http_request_duration_seconds", Help: "Time from a request's headers to the end of its answer.",
 			Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5},
 		}, []string{"route"}),
+		tunnel: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "caucus_tunnel_requests_total", Help: "HTTP requests that came through this node's tunnel (or another proxy: they have X-Forwarded-*), sessions included, by route.",
+		}, []string{"route"}),
 		fast: map[string]*routeMetrics{},
 	}
 	predictions := prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -44,7 +50,7 @@ func newHTTPMetrics(reg prometheus.Registerer, info *Info) (*httpMetrics, error)
 	for _, l := range info.Labels {
 		m.predicted = append(m.predicted, predictions.WithLabelValues(info.Model, l))
 	}
-	for _, c := range []prometheus.Collector{m.requests, m.durations, predictions} {
+	for _, c := range []prometheus.Collector{m.requests, m.durations, predictions, m.tunnel} {
 		if err := reg.Register(c); err != nil {
 			return nil, err
 		}
@@ -58,6 +64,18 @@ func newHTTPMetrics(reg prometheus.Registerer, info *Info) (*httpMetrics, error)
 	}
 	return m, nil
 }
+
+// tunnelled counts a request that came through a tunnel.
+func (m *httpMetrics) tunnelled(route string) {
+	if route == "" {
+		route = "unmatched"
+	}
+	m.tunnel.WithLabelValues(route).Inc()
+	m.through.Add(1)
+}
+
+// Tunnelled returns how many requests came through a tunnel or another proxy.
+func (a *API) Tunnelled() uint64 { return a.metrics.through.Load() }
 
 func (m *httpMetrics) observe(route, method string, status int, elapsed time.Duration) {
 	if f := m.fast[route]; f != nil && status == http.StatusOK {

@@ -162,6 +162,23 @@ type Member struct {
 	Connected  bool        `json:"connected"`
 	Reason     string      `json:"reason"` // why it does not vote or was refused
 	Self       bool        `json:"self,omitempty"`
+	Traffic    *Traffic    `json:"traffic,omitempty"` // with this node; absent if there was none, and on /events
+}
+
+// Traffic is what passed between this node and a member since this node started, by the way it took.
+// Absent ways had none.
+type Traffic struct {
+	Direct  *Flow `json:"direct,omitempty"`  // from socket to socket, on this machine or a private network
+	Public  *Flow `json:"public,omitempty"`  // through a tunnel, a proxy, or an address of the Internet
+	Relayed *Flow `json:"relayed,omitempty"` // inside the session with a relay, whose bytes have these in them
+}
+
+// Flow is bytes, and HTTP requests for a session.
+type Flow struct {
+	BytesIn     uint64 `json:"bytes_in"`
+	BytesOut    uint64 `json:"bytes_out"`
+	RequestsIn  uint64 `json:"requests_in"`  // that this node took
+	RequestsOut uint64 `json:"requests_out"` // that it made, also in vain
 }
 
 // MembersReply answers GET /members.
