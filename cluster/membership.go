@@ -46,8 +46,9 @@ type Membership struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup // all goroutines of this package; see run
 
-	card atomic.Pointer[identity.Card] // this node's present card
-	view atomic.Pointer[View]
+	card    atomic.Pointer[identity.Card] // this node's present card
+	view    atomic.Pointer[View]
+	unsaved atomic.Uint64 // times that the roster could not be written
 
 	storageErrs atomic.Uint64 // failed writes of the roster
 
@@ -425,11 +426,24 @@ func (m *Membership) Shutdown() error {
 	return m.stopErr
 }
 
-// StorageError returns why the roster could not be saved the last time, or nil.
+// StorageError returns why the roster or the evidence could not be saved the last time, or nil.
 func (m *Membership) StorageError() error {
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.storageErr
+	err := m.storageErr
+	m.mu.Unlock()
+	if m.evidence != nil {
+		_, evidence := m.evidence.log.Unwritten()
+		err = errors.Join(err, evidence)
+	}
+	return err
+}
+
+// Unsaved returns how many times the roster and the evidence could not be written since the start.
+func (m *Membership) Unsaved() (roster, evidence uint64) {
+	if m.evidence != nil {
+		evidence, _ = m.evidence.log.Unwritten()
+	}
+	return m.unsaved.Load(), evidence
 }
 
 // kick puts the token into a channel that holds one.

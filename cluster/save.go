@@ -11,12 +11,20 @@ import (
 // saveEvery is the shortest time between two writes: each is a sync of the disk.
 const saveEvery = 250 * time.Millisecond
 
+// saveAgain is how long after a failure the same is tried anew: a disk may have room again.
+const saveAgain = 5 * time.Second
+
 // saveLoop writes the roster behind the others' backs, so that a slow disk stops nothing but itself. A failure
-// is told once for each change of its words, and the next change is tried again.
+// is told once for each change of its words, and tried again.
 func (m *Membership) saveLoop() {
 	defer close(m.saved)
+	var again <-chan time.Time
 	for {
-		<-m.kickSave
+		select {
+		case <-m.kickSave:
+		case <-again:
+		}
+		again = nil
 		m.mu.Lock()
 		stopped, next := m.stopped, m.savedLocked()
 		m.mu.Unlock()
@@ -29,6 +37,10 @@ func (m *Membership) saveLoop() {
 			old := m.storageErr
 			m.storageErr = err
 			m.mu.Unlock()
+			if err != nil {
+				m.unsaved.Add(1)
+				again = time.After(m.timing.of(saveAgain))
+			}
 			switch {
 			case err != nil && (old == nil || old.Error() != err.Error()):
 				m.log.Error("the roster is not kept", "error", err)

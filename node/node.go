@@ -58,8 +58,10 @@ type Node struct {
 	settled atomic.Bool   // the same, to look at without a channel
 	// formChanged holds a token when the upstream is asked in another way than before.
 	formChanged chan struct{}
-	started     atomic.Bool // Run was called
-	cleanups    []cleanup   // in the order in which things were opened
+	started     atomic.Bool           // Run was called
+	unkept      atomic.Uint64         // times that a token could not be written
+	tokenErr    atomic.Pointer[error] // what became of the last one
+	cleanups    []cleanup             // in the order in which things were opened
 	closed      atomic.Bool
 }
 
@@ -124,7 +126,7 @@ func New(ctx context.Context, cfg Config) (n *Node, err error) {
 	n.server.ConnContext = n.traffic.meter.remember
 	n.traffic.view, n.traffic.peers, n.traffic.requests = n.cluster.View, n.cluster.Traffic, n.api.Tunnelled
 	n.traffic.url = func() string { c, _ := n.cluster.Chooser().Current(); return c.URL }
-	n.engine.metrics.registry.MustRegister(&n.traffic)
+	n.engine.metrics.registry.MustRegister(&n.traffic, storage{n})
 	n.onClose("the HTTP server", n.server.Close)
 	return n, nil
 }

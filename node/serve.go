@@ -78,8 +78,8 @@ func (n *Node) Readiness() (*api.ReadyReply, error) {
 	r := &api.ReadyReply{
 		Status: "ready", Node: string(n.id), Name: n.cfg.Name, Model: n.info.Model, Members: len(inv.peers),
 	}
-	if err := n.cluster.StorageError(); err != nil {
-		r.Degraded = "storage: " + clean(err.Error())
+	if why := n.notKept(); why != "" {
+		r.Degraded = "storage: " + why
 	}
 	return r, nil
 }

@@ -19,9 +19,12 @@ func (n *Node) tokensReplaced(tokens []identity.Token) {
 		return
 	}
 	// caucus invite reads it there, and so does the next start.
-	if err := keepToken(n.cfg.StateDir, tokens[0]); err != nil {
+	err := keepToken(n.cfg.StateDir, tokens[0])
+	if err != nil {
+		n.unkept.Add(1)
 		n.log.Error("the new token is used, but not kept for caucus invite", "error", err)
 	}
+	n.tokenErr.Store(&err)
 }
 
 // bearers are the keys that go with tokens.

@@ -47,7 +47,9 @@ type Log struct {
 	setAside string
 	syncs    chan struct{} // places for exchanges that others began
 
-	snapshot atomic.Pointer[Snapshot]
+	snapshot  atomic.Pointer[Snapshot]
+	unwritten atomic.Uint64         // commits that failed
+	broken    atomic.Pointer[error] // why the last one did; nil: it did not
 
 	mu      sync.Mutex              // guards those to closed; held while the store commits
 	origins map[identity.ID]*origin // each value immutable
@@ -140,6 +142,14 @@ func (l *Log) openFile() error {
 		return errors.Join(err, s.close())
 	}
 	return nil
+}
+
+// Unwritten returns how many changes could not be written, and why the last one was not, nil if it was.
+func (l *Log) Unwritten() (times uint64, last error) {
+	if err := l.broken.Load(); err != nil {
+		last = *err
+	}
+	return l.unwritten.Load(), last
 }
 
 // SetAside returns the path to which a damaged file was moved when the log was opened, or "".

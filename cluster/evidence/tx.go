@@ -267,11 +267,14 @@ func (t *tx) commit() error {
 		return nil
 	}
 	if err := l.store.commit(c); err != nil {
+		l.unwritten.Add(1)
+		l.broken.Store(&err)
 		if errors.Is(err, errDamaged) {
 			l.log.Error("the evidence on disk was damaged while the node ran; restart it to set the file aside and rebuild it", "error", err)
 		}
 		return err
 	}
+	l.broken.Store(nil)
 	for id, o := range t.origins {
 		if o == nil {
 			delete(l.origins, id)
