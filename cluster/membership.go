@@ -46,9 +46,8 @@ type Membership struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup // all goroutines of this package; see run
 
-	card    atomic.Pointer[identity.Card] // this node's present card
-	view    atomic.Pointer[View]
-	unsaved atomic.Uint64 // times that the roster could not be written
+	card atomic.Pointer[identity.Card] // this node's present card
+	view atomic.Pointer[View]
 
 	storageErrs atomic.Uint64 // failed writes of the roster
 
@@ -443,7 +442,7 @@ func (m *Membership) Unsaved() (roster, evidence uint64) {
 	if m.evidence != nil {
 		evidence, _ = m.evidence.log.Unwritten()
 	}
-	return m.unsaved.Load(), evidence
+	return m.storageErrs.Load(), evidence
 }
 
 // kick puts the token into a channel that holds one.

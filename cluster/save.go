@@ -38,7 +38,6 @@ func (m *Membership) saveLoop() {
 			m.storageErr = err
 			m.mu.Unlock()
 			if err != nil {
-				m.unsaved.Add(1)
 				again = time.After(m.timing.of(saveAgain))
 			}
 			switch {

@@ -5,7 +5,6 @@ type Stats struct {
 	Direct, Relayed              int    // sessions with other nodes, by how they run
 	PacketsSent, PacketsReceived uint64 // of gossip
 	Dropped                      uint64 // packets and broadcasts of gossip, in or out
-	StorageErrors                uint64 // failed writes of the roster
 }
 
 // Stats returns the counts. It takes no lock of the roster's.
@@ -13,7 +12,7 @@ func (m *Membership) Stats() Stats {
 	p := m.transport.Stats()
 	s := Stats{
 		PacketsSent: p.Sent, PacketsReceived: p.Received,
-		Dropped: p.Dropped + m.spreader.dropped.Load(), StorageErrors: m.storageErrs.Load(),
+		Dropped: p.Dropped + m.spreader.dropped.Load(),
 	}
 	for _, x := range m.sessions.Peers() {
 		if relayed(x) {

@@ -24,8 +24,6 @@ var (
 	sessionsDesc  = desc("caucus_cluster_sessions", "Sessions with other nodes, by path: direct or relayed.", "path")
 	packetsDesc   = desc("caucus_gossip_packets_total", "Gossip packets, by direction.", "direction")
 	droppedDesc   = desc("caucus_gossip_dropped_total", "Gossip packets and broadcasts that were dropped because too much was waiting or nobody was there.")
-	savesDesc     = desc("caucus_storage_errors_total", "Failed writes of the roster to the state folder.")
-	unsavedDesc   = desc("caucus_storage_failing", "1 while the state folder could not be written the last time; else 0.")
 	infoDesc      = desc("caucus_peer_info", "1; the labels name a member of the roster, this node included.", "peer", "name", "model")
 	rttDesc       = desc("caucus_peer_rtt_seconds", "Round trip time to a member, as last measured.", "peer")
 	ejectedDesc   = desc("caucus_peer_ejected", "1 while a voter is not asked because it failed several times in a row; else 0.", "peer")
@@ -36,7 +34,7 @@ var (
 func (g stateGauges) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		readyDesc, votersDesc, connectedDesc, quorumDesc, sessionsDesc, packetsDesc, droppedDesc,
-		savesDesc, unsavedDesc, infoDesc, rttDesc, ejectedDesc, taskDesc, accuracyDesc,
+		infoDesc, rttDesc, ejectedDesc, taskDesc, accuracyDesc,
 	} {
 		ch <- d
 	}
@@ -51,7 +49,6 @@ func (g stateGauges) Collect(ch chan<- prometheus.Metric) {
 	}
 	_, err := g.n.Readiness()
 	gauge(readyDesc, flag(err == nil))
-	gauge(unsavedDesc, flag(g.n.cluster.StorageError() != nil))
 	gauge(taskDesc, 1, g.n.local.task.Name, rosterDigest(g.n.local.digest))
 	if e := g.n.evaluation; e != nil {
 		gauge(accuracyDesc, e.Accuracy)
@@ -63,7 +60,6 @@ func (g stateGauges) Collect(ch chan<- prometheus.Metric) {
 	total(packetsDesc, s.PacketsSent, "sent")
 	total(packetsDesc, s.PacketsReceived, "received")
 	total(droppedDesc, s.Dropped)
-	total(savesDesc, s.StorageErrors)
 
 	inv := g.n.engine.invitedOf()
 	connected := map[identity.ID]bool{g.n.id: true}

@@ -31,8 +31,8 @@ type storage struct{ n *Node }
 var (
 	unkeptDesc = prometheus.NewDesc("caucus_persist_errors_total",
 		"Times that something could not be written to the state folder; it is tried again.", []string{"what"}, nil)
-	degradedDesc = prometheus.NewDesc("caucus_storage_degraded",
-		"1 while the last attempt to write the state has failed, else 0.", nil, nil)
+	degradedDesc = prometheus.NewDesc("caucus_storage_failing",
+		"1 while the state folder could not be written the last time; else 0.", nil, nil)
 )
 
 func (s storage) Describe(ch chan<- *prometheus.Desc) { ch <- unkeptDesc; ch <- degradedDesc }
@@ -42,9 +42,5 @@ func (s storage) Collect(ch chan<- prometheus.Metric) {
 	for what, times := range map[string]uint64{"roster": roster, "evidence": evidence, "token": s.n.unkept.Load()} {
 		ch <- prometheus.MustNewConstMetric(unkeptDesc, prometheus.CounterValue, float64(times), what)
 	}
-	degraded := 0.0
-	if s.n.notKept() != "" {
-		degraded = 1
-	}
-	ch <- prometheus.MustNewConstMetric(degradedDesc, prometheus.GaugeValue, degraded)
+	ch <- prometheus.MustNewConstMetric(degradedDesc, prometheus.GaugeValue, flag(s.n.storageError() != nil))
 }

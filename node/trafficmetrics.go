@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"math"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -52,15 +53,15 @@ var (
 		"Bytes on connections that others opened to this node, sessions included, by whether they came through its tunnel (or another proxy).",
 		[]string{"path", "direction"}, nil)
 	monthRequestsDesc = prometheus.NewDesc("caucus_tunnel_projected_month_requests",
-		"HTTP requests through this node's tunnel in 30 days at the pace of caucus_tunnel_projection_window_seconds. Absent in the first ten minutes.", nil, nil)
+		"HTTP requests through this node's tunnel in 30 days at the pace of caucus_tunnel_projection_window_seconds. NaN in the first ten minutes.", nil, nil)
 	monthBytesDesc = prometheus.NewDesc("caucus_tunnel_projected_month_bytes",
-		"Bytes sent through this node's tunnel in 30 days at the pace of caucus_tunnel_projection_window_seconds. Absent in the first ten minutes.", nil, nil)
+		"Bytes sent through this node's tunnel in 30 days at the pace of caucus_tunnel_projection_window_seconds. NaN in the first ten minutes.", nil, nil)
 	windowDesc = prometheus.NewDesc("caucus_tunnel_projection_window_seconds",
 		"How long the pace behind the projection was measured, at most a day.", nil, nil)
 	quotaRequestsDesc = prometheus.NewDesc("caucus_ngrok_free_plan_month_requests",
-		"HTTP requests that ngrok's free plan has for a month. Present while this node's URL is one of ngrok's.", nil, nil)
+		"HTTP requests that ngrok's free plan has for a month. NaN unless this node's URL is one of ngrok's.", nil, nil)
 	quotaBytesDesc = prometheus.NewDesc("caucus_ngrok_free_plan_month_bytes",
-		"Bytes out that ngrok's free plan has for a month. Present while this node's URL is one of ngrok's.", nil, nil)
+		"Bytes out that ngrok's free plan has for a month. NaN unless this node's URL is one of ngrok's.", nil, nil)
 )
 
 // Describe implements prometheus.Collector.
@@ -106,14 +107,18 @@ func (t *traffic) Collect(ch chan<- prometheus.Metric) {
 	count(socketBytesDesc, t.meter.tunnel.out.Load(), "tunnel", "out")
 	p := t.pace.project(time.Now(), t.tunnelled())
 	gauge(windowDesc, p.Over.Seconds())
-	if p.Over >= quotaLeast {
-		gauge(monthRequestsDesc, p.requests)
-		gauge(monthBytesDesc, p.bytes)
+	// What is not known is NaN, with which every comparison of an alert fails, rather than a hole that a query
+	// could be wrong about.
+	known := func(d *prometheus.Desc, x float64, is bool) {
+		if !is {
+			x = math.NaN()
+		}
+		gauge(d, x)
 	}
-	if isNgrok(t.url()) {
-		gauge(quotaRequestsDesc, ngrokRequests)
-		gauge(quotaBytesDesc, ngrokBytes)
-	}
+	known(monthRequestsDesc, p.requests, p.Over >= quotaLeast)
+	known(monthBytesDesc, p.bytes, p.Over >= quotaLeast)
+	known(quotaRequestsDesc, ngrokRequests, isNgrok(t.url()))
+	known(quotaBytesDesc, ngrokBytes, isNgrok(t.url()))
 }
 
 // of is what /members shows of a member's traffic, nil if there was none.

@@ -55,7 +55,9 @@ func newHTTPMetrics(reg prometheus.Registerer, info *Info) (*httpMetrics, error)
 			return nil, err
 		}
 	}
+	m.tunnel.WithLabelValues(gossipRoute)
 	for _, route := range []string{"/predict", "/consensus"} {
+		m.tunnel.WithLabelValues(route)
 		m.fast[route] = &routeMetrics{
 			getOK:    m.requests.WithLabelValues(route, http.MethodGet, "200"),
 			postOK:   m.requests.WithLabelValues(route, http.MethodPost, "200"),
