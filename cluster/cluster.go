@@ -10,6 +10,8 @@ import (
 	"net"
 	"time"
 
+	"github.com/hashicorp/memberlist"
+
 	"caucus/cluster/evidence"
 	"caucus/cluster/identity"
 	"caucus/cluster/session"
@@ -102,6 +104,9 @@ type Config struct {
 	DialContext func(ctx context.Context, network, address string) (net.Conn, error) // for outbound sessions; nil: guarded by what reach.Policy says of told and typed addresses
 	OnBroadcast func(from identity.ID, msg []byte)                                   // a broadcast of another node; called by one goroutine, which it must not hold up; msg is its own to keep
 	Log         *slog.Logger
+
+	// For tests of this package: what stands between memberlist and its transport.
+	transport func(memberlist.NodeAwareTransport) memberlist.NodeAwareTransport
 }
 
 // Sentinels that callers branch on.

@@ -17,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"caucus/cluster/identity"
+	"caucus/cluster/memnet"
 )
 
 // memberlist's prober waits out its last probe after Shutdown (up to 8 probe intervals when the machine is busy)
@@ -36,6 +37,8 @@ type network struct {
 	owner map[string]string
 	side  map[string]int
 	conns map[*wire]bool
+	// memory, if not nil, is used in place of the machine's own network: for bubbles of synctest.
+	memory *memnet.Network
 }
 
 // wire is a connection that the cut can find, from the dialling end.
@@ -59,7 +62,11 @@ func (n *network) dialer(from string) func(context.Context, string, string) (net
 		if cut {
 			return nil, &net.OpError{Op: "dial", Net: netw, Err: syscall.ECONNREFUSED}
 		}
-		conn, err := (&net.Dialer{}).DialContext(ctx, netw, address)
+		dial := (&net.Dialer{}).DialContext
+		if n.memory != nil {
+			dial = n.memory.Dialer(from)
+		}
+		conn, err := dial(ctx, netw, address)
 		if err != nil {
 			return nil, err
 		}
@@ -188,7 +195,12 @@ func (x *node) open(n *network, address string) {
 	var l net.Listener
 	var err error
 	for range 100 { // a port just closed may be taken for a moment
-		if l, err = net.Listen("tcp", address); err == nil {
+		if n.memory != nil {
+			l, err = n.memory.Listen(x.name, strings.TrimPrefix(address, "127.0.0.1:0"))
+		} else {
+			l, err = net.Listen("tcp", address)
+		}
+		if err == nil {
 			break
 		}
 		time.Sleep(10 * time.Millisecond)

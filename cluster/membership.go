@@ -196,6 +196,9 @@ func (m *Membership) start() (err error) {
 	d := &delegate{m}
 	c.Name = string(m.self)
 	c.Transport = m.transport
+	if m.cfg.transport != nil {
+		c.Transport = m.cfg.transport(m.transport)
+	}
 	c.Delegate, c.Events, c.Alive, c.Ping, c.Conflict = d, d, d, d, d
 	c.Logger = gossip.NewLogger(m.cfg.Log, m.observeGossip)
 	if m.gossip, err = memberlist.Create(c); err != nil {
