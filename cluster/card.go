@@ -65,6 +65,9 @@ func (m *Membership) hello() []byte {
 // onHello judges what a peer shows; its error is told to the peer. A newer card is taken from here as well as from
 // gossip: after a change of URL this is often the first to bring it.
 func (m *Membership) onHello(peer identity.ID, hello []byte) error {
+	if err := m.turnedAway(peer); err != nil {
+		return err
+	}
 	if len(hello) == 0 || hello[0] != helloVersion {
 		version := -1
 		if len(hello) > 0 {

@@ -211,10 +211,15 @@ func (d *delegate) NotifyPingComplete(n *memberlist.Node, rtt time.Duration, pay
 	}
 }
 
-// observeGossip reads memberlist's log for the one thing that memberlist tells in no other way: that its own
-// probe of a node failed and the node is now suspected. If the wording ever changes, a suspect is shown as
-// alive until it is given up or its session breaks; nothing else depends on it.
+// observeGossip reads memberlist's log for what memberlist tells in no other way: that its own
+// probe of a node failed and the node is now suspected, and that somebody sent what is no gossip. If the wording
+// ever changes, a suspect is shown as alive until it is given up or its session breaks, and who sends
+// what is no gossip goes on; nothing else depends on it.
 func (m *Membership) observeGossip(line string) {
+	if id, ok := m.malformedLine(line); ok {
+		m.malformed(id, line)
+		return
+	}
 	rest, ok := strings.CutPrefix(line, "Suspect ")
 	if !ok {
 		return

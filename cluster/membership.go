@@ -41,6 +41,7 @@ type Membership struct {
 	outside   *http.Transport // to hidden members, for outsiders' requests
 	strangers *reach.Strangers
 	evidence  *replicator // nil: no evidence is kept
+	conduct   conduct
 
 	ctx    context.Context // ends with Shutdown
 	cancel context.CancelFunc
@@ -190,7 +191,7 @@ func (m *Membership) start() (err error) {
 	}
 	undo = append(undo, func() { m.sessions.Close() })
 	m.dialer = newDialer(m)
-	m.transport = gossip.New(gossip.Config{Self: m.self, Sessions: m.sessions, Connect: m.dialer.connect, Log: m.cfg.Log})
+	m.transport = gossip.New(gossip.Config{Self: m.self, Sessions: m.sessions, Connect: m.dialer.connect, Malformed: m.malformed, Log: m.cfg.Log})
 	m.spreader = newSpreader(m)
 	c := gossipConfig(m.cfg.Profile, m.timing)
 	d := &delegate{m}

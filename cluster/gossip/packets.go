@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"hash/crc32"
 	"io"
 	"net"
 	"time"
@@ -159,11 +160,15 @@ func (t *Transport) readPackets(peer identity.ID, conn net.Conn) {
 		b, err := readPacket(r)
 		if err != nil {
 			if errors.Is(err, errPacketSize) {
-				t.log.Warn("stream for packets closed", "peer", peer, "error", err)
+				t.cfg.Malformed(peer, err.Error())
 			}
 			return
 		}
 		t.received.Add(1)
+		if !intact(b) {
+			t.cfg.Malformed(peer, "a packet with a wrong checksum") // which memberlist would log without the sender
+			continue
+		}
 		select {
 		case t.packets <- &memberlist.Packet{Buf: b, From: from, Timestamp: time.Now()}:
 		case <-t.ctx.Done():
@@ -173,6 +178,13 @@ func (t *Transport) readPackets(peer identity.ID, conn net.Conn) {
 }
 
 var errPacketSize = errors.New("gossip: a packet's length is 0 or over the limit")
+
+// checksummed is the first byte of a packet with a CRC-32, which stands in the four bytes after it.
+const checksummed = 12
+
+func intact(b []byte) bool {
+	return len(b) < 5 || b[0] != checksummed || binary.BigEndian.Uint32(b[1:]) == crc32.ChecksumIEEE(b[5:])
+}
 
 func appendPacket(dst, packet []byte) []byte {
 	dst = binary.BigEndian.AppendUint16(dst, uint16(len(packet)))

@@ -42,7 +42,9 @@ type Config struct {
 	// is called from goroutines of the transport, for one peer at a time, and returns
 	// soon after ctx ends.
 	Connect func(ctx context.Context, id identity.ID) error
-	Log     *slog.Logger // nil: discard
+	// Malformed is told of a peer's packet that cannot be one; nil: nobody is. It must not block.
+	Malformed func(peer identity.ID, what string)
+	Log       *slog.Logger // nil: discard
 }
 
 // Transport implements memberlist.NodeAwareTransport. Streams that peers open
@@ -71,6 +73,9 @@ var _ memberlist.NodeAwareTransport = (*Transport)(nil)
 func New(cfg Config) *Transport {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Malformed == nil {
+		cfg.Malformed = func(identity.ID, string) {}
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	return &Transport{
@@ -186,7 +191,7 @@ func (t *Transport) HandleStream(peer identity.ID, kind session.StreamKind, conn
 			wrapped.Close()
 		}
 	default:
-		t.log.Warn("stream of another kind closed", "peer", peer, "kind", byte(kind))
+		t.cfg.Malformed(peer, "a stream of another kind")
 		conn.Close()
 	}
 }
