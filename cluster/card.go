@@ -131,6 +131,7 @@ func (m *Membership) outranLocked(sequence uint64) {
 		return // or wait, so that two processes with one key do not chase each other at gossip's full speed
 	}
 	m.outranAt = time.Now()
+	m.outrunLocked(m.outranAt)
 	m.log.Warn("a later card of this node's own key is about: its state was lost, or another process uses the same key", "sequence", sequence, "own", m.sequence)
 	m.sequence = sequence
 	m.resignLocked()

@@ -25,6 +25,9 @@ func (m *Membership) onStream(peer identity.ID, kind session.StreamKind, conn ne
 		m.describe(conn)
 	case session.StreamRelay:
 		m.relays.serve(peer, conn)
+	case session.StreamTwin:
+		conn.Close()
+		m.twinMet("told by " + string(peer))
 	case session.StreamTokens:
 		m.hearTokens(peer, conn)
 	case session.StreamDialBack:

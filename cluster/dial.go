@@ -312,6 +312,8 @@ func explain(err error) string {
 		return "another node answers at its URL"
 	case errors.Is(err, session.ErrSelf):
 		return "its URL leads to this node"
+	case errors.Is(err, session.ErrTwin):
+		return "its URL leads to another process with this node's key"
 	case errors.Is(err, errNoURL), errors.Is(err, errRelayDown), errors.Is(err, errStranger):
 		return printable(err.Error(), 200)
 	case errors.Is(err, reach.ErrBlocked):

@@ -49,7 +49,9 @@ func (m *Membership) invite(ctx context.Context, inv identity.Invite) {
 		if why := explainInvite(err); why != said {
 			said = why
 			var refused *session.RefusedError
-			if errors.As(err, &refused) {
+			if errors.Is(err, session.ErrTwin) {
+				m.log.Error("the node at the invite's address has the key of this one; still trying", "address", inv.Address, "why", reasonTwin)
+			} else if errors.As(err, &refused) {
 				m.log.Warn("refused by the node at the invite's address; still trying", "address", inv.Address, "reason", printable(refused.Reason, 200))
 			} else {
 				m.log.Info("nobody joined at the invite's address yet; still trying", "address", inv.Address, "error", printable(err.Error(), 300))

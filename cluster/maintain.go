@@ -137,6 +137,7 @@ func (k *keeper) pass(now time.Time) {
 		m.forgetLocked(e, "failed for "+now.Sub(e.since).Round(time.Millisecond).String())
 	}
 	changed := len(forgotten) > 0
+	changed = m.twinOverLocked(now) || changed
 	if now.After(k.nextSweep) {
 		k.nextSweep = now.Add(time.Second)
 		m.roster.sweep(now, leftFor, goneFor)

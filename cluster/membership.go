@@ -63,8 +63,10 @@ type Membership struct {
 	seeds      int              // invites that have not turned out to be this node
 	joining    bool             // Join was called
 	everPeer   bool
-	restored   bool      // the roster came from disk and nobody on it has been reached
-	outranAt   time.Time // when a later card of this node's own key was last answered
+	restored   bool        // the roster came from disk and nobody on it has been reached
+	outranAt   time.Time   // when a later card of this node's own key was last answered
+	outrun     []time.Time // when that was, of late; see twin.go
+	twinUntil  time.Time   // another process with this node's key was seen; zero: none
 	leaving    bool
 	stopped    bool
 	storageErr error
@@ -181,7 +183,7 @@ func (m *Membership) start() (err error) {
 	m.sessions, err = session.New(session.Config{
 		Key: m.cfg.Key, Tokens: m.currentTokens,
 		Hello: m.hello, OnHello: m.onHello,
-		Responder: m.cfg.Responder, OnStream: m.onStream, OnUp: m.onUp, OnDown: m.onDown,
+		Responder: m.cfg.Responder, OnStream: m.onStream, OnUp: m.onUp, OnDown: m.onDown, OnTwin: m.twinMet, OnTwins: m.twinned,
 		DialContext: m.dialContext, Explain: explainPage,
 		HandshakeTimeout: m.timing.handshake, KeepAlive: m.timing.keepAlive,
 		Log: m.cfg.Log,

@@ -44,6 +44,8 @@ type entry struct {
 	since  time.Time
 	reason string // why it cannot be reached or used
 
+	twinUntil time.Time // two processes use its key; see twin.go
+
 	differs  bool // its roster's digest differed from this node's when it last answered a probe
 	nextSync time.Time
 	syncWait time.Duration

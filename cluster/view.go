@@ -95,6 +95,9 @@ func (m *Membership) publishLocked() {
 		}
 		shown := Member{Card: e.card, State: e.state, Since: e.since, RTT: e.rtt, Reason: e.reason, Description: e.description, Self: self}
 		shown.Via, shown.Carries = via[e.card.ID], carries[e.card.ID]
+		if shown.Reason == "" && now.Before(e.twinUntil) {
+			shown.Reason = reasonTwinned
+		}
 		switch {
 		case e.enrolled > 0, e.card.Leaving:
 		case e.alive && m.roster.synced:

@@ -81,6 +81,9 @@ func (n *Node) Readiness() (*api.ReadyReply, error) {
 	if why := n.notKept(); why != "" {
 		r.Degraded = "storage: " + why
 	}
+	if why := n.cluster.KeyConflict(); why != "" {
+		r.Degraded = strings.TrimPrefix(r.Degraded+"; identity: "+why, "; ")
+	}
 	return r, nil
 }
 

@@ -70,13 +70,13 @@ func to(id identity.ID) memberlist.Address {
 func TestPacketsArriveInOrderFromAnAddressThatCanBeParsed(t *testing.T) {
 	a, b := pair(t)
 	for i := range 100 {
-		if _, err := a.WriteToAddress(bytes.Repeat([]byte{byte(i)}, 1+i*10), to(bo)); err != nil {
+		if _, err := a.WriteToAddress(bytes.Repeat([]byte{byte(100 + i)}, 1+i*10), to(bo)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for i := range 100 {
 		p := <-b.PacketCh()
-		if !bytes.Equal(p.Buf, bytes.Repeat([]byte{byte(i)}, 1+i*10)) {
+		if !bytes.Equal(p.Buf, bytes.Repeat([]byte{byte(100 + i)}, 1+i*10)) {
 			t.Fatalf("packet %d differs", i)
 		}
 		host, port, err := net.SplitHostPort(p.From.String())

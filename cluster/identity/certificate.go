@@ -8,6 +8,7 @@ import (
 	"crypto/x509/pkix"
 	"fmt"
 	"math/big"
+	mathrand "math/rand/v2"
 	"time"
 )
 
@@ -16,8 +17,9 @@ import (
 // (see OfCertificate) and ignores names, dates and issuer. So nothing in it
 // expires, and clocks that are wrong do no harm.
 func (k *Key) Certificate() (tls.Certificate, error) {
+	serial := int64(1<<62 | mathrand.Uint64N(1<<62)) // eight bytes, whatever it is
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1),
+		SerialNumber: big.NewInt(serial), // tells two processes with one key apart
 		Subject:      pkix.Name{CommonName: "caucus node"},
 		NotBefore:    time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC),
 		NotAfter:     time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC), // RFC 5280, 4.1.2.5: no expiry

@@ -14,8 +14,10 @@ var (
 	ErrNoSession = errors.New("session: no session with this peer")
 	ErrClosed    = errors.New("session: closed")
 	ErrSelf      = errors.New("session: that address is this node itself")
-	ErrIdentity  = errors.New("session: another node answered at that address")
-	ErrBusy      = errors.New("session: too much is queued for this peer")
+	// ErrTwin is another process with this node's key.
+	ErrTwin     = errors.New("session: another process with this node's own key answers there; one of the two needs a state folder of its own")
+	ErrIdentity = errors.New("session: another node answered at that address")
+	ErrBusy     = errors.New("session: too much is queued for this peer")
 	// ErrTooLarge is a question over MaxMessage.
 	ErrTooLarge = errors.New("session: too large")
 )

@@ -61,11 +61,12 @@ const (
 
 // greeting is the outcome of a handshake.
 type greeting struct {
-	conn  *tls.Conn
-	base  *countedConn // what TLS is on
-	peer  identity.ID
-	hello []byte
-	rtt   time.Duration
+	conn    *tls.Conn
+	base    *countedConn // what TLS is on
+	peer    identity.ID
+	process []byte // its certificate, which is another in each of its processes
+	hello   []byte
+	rtt     time.Duration
 }
 
 // handshake makes conn a session's connection: TLS, proof and hello. want, when
@@ -105,7 +106,7 @@ func (m *Manager) greet(ctx context.Context, conn net.Conn, as role, want identi
 		return nil, fmt.Errorf("session: TLS exporter: %w", err)
 	}
 	h := &greeter{m: m, as: as, conn: secure, peer: peer, secret: secret, tokens: tokens[:min(len(tokens), maxProofs)]}
-	g := &greeting{conn: secure, base: base, peer: peer}
+	g := &greeting{conn: secure, base: base, peer: peer, process: state.PeerCertificates[0].Raw}
 	if as == dialer {
 		g.hello, g.rtt, err = h.dial()
 	} else {
@@ -128,8 +129,13 @@ func (m *Manager) secure(ctx context.Context, conn net.Conn, as role) (*tls.Conn
 	switch {
 	case err != nil:
 		return nil, "", err
-	case peer == m.id:
+	case peer == m.id && m.isOwn(secure.ConnectionState().PeerCertificates[0].Raw):
 		return nil, "", ErrSelf
+	case peer == m.id:
+		if m.cfg.OnTwin != nil {
+			m.cfg.OnTwin(conn.RemoteAddr().String())
+		}
+		return nil, "", ErrTwin
 	}
 	return secure, peer, nil
 }

@@ -26,6 +26,7 @@ type link struct {
 	path     Path
 	conn     net.Conn // TLS; the reader alone reads
 	base     *countedConn
+	process  []byte // the peer's certificate, which each of its processes makes anew
 	rtt      atomic.Int64
 
 	ctx  context.Context // ends with the link
@@ -66,7 +67,7 @@ const byeTimeout = time.Second
 // newLink makes a link of a finished handshake. start sets it going.
 func (m *Manager) newLink(g *greeting, outbound bool, p Path) *link {
 	l := &link{
-		m: m, peer: g.peer, hello: g.hello, outbound: outbound, path: p, conn: g.conn, base: g.base,
+		m: m, peer: g.peer, hello: g.hello, outbound: outbound, path: p, process: g.process, conn: g.conn, base: g.base,
 		shut: make(chan struct{}), faster: make(chan struct{}, 1),
 		pending: map[uint64]*call{}, jobs: map[uint64]*job{},
 	}

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"bytes"
 	"errors"
 	"log/slog"
 	"slices"
@@ -60,6 +61,9 @@ func (m *Manager) register(l *link) error {
 			o.startDrain()
 		}
 		o.mu.Unlock()
+		if !bytes.Equal(o.process, l.process) {
+			m.wg.Go(func() { l.compareWith(o) })
+		}
 	}
 	m.publish(l.peer)
 	if len(others) == 0 {

@@ -239,7 +239,7 @@ func (l *link) serveStream(s *yamux.Stream) {
 // open opens a stream. yamux's own OpenStream knows no context.
 func (l *link) open(ctx context.Context, kind StreamKind) (net.Conn, error) {
 	l.mu.Lock()
-	if l.ended != nil || l.leaving != nil || l.drain.sent {
+	if l.ended != nil || l.leaving != nil || l.drain.sent && kind != StreamTwin { // that is for this very link
 		l.mu.Unlock()
 		return nil, errElsewhere
 	}

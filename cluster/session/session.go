@@ -46,6 +46,7 @@ const (
 	StreamRelay                          // to be spliced to a third member
 	StreamDialBack                       // whether the peer can dial this node
 	StreamTokens                         // the tokens of the cluster after one was replaced
+	StreamTwin                           // no bytes: another process has the key of the one that is told
 )
 
 // Responder answers the questions of peers. Its methods are called from many
@@ -75,6 +76,10 @@ type Config struct {
 	// They are called one at a time, in the order in which things happened, under no
 	// lock; while one runs the next waits, and it must not call Close.
 	OnUp, OnDown func(peer identity.ID)
+	// OnTwins tells of a peer that is two processes with one key. It may be told again and again.
+	OnTwins func(peer identity.ID)
+	// OnTwin tells of another process with this node's key: the socket's other end. Nil: nobody is told.
+	OnTwin func(remote string)
 
 	// DialContext opens TCP connections for outbound sessions; nil means net.Dialer.
 	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
