@@ -33,7 +33,7 @@ var mayImport = map[string][]string{
 	"node":         {"ml", "node/api", "node/consensus", "node/dialect", "node/receipt", "node/web", "cluster/...", "cluster"},
 	// For tests of the packages around them; the product does not import them.
 	"cluster/memnet": {},
-	"node/nodetest": {"ml", "node", "node/api", "node/consensus", "cluster", "cluster/..."},
+	"node/nodetest":  {"ml", "node", "node/api", "node/consensus", "cluster", "cluster/..."},
 
 	"bench": {}, // its tests start the product from outside
 
