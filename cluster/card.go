@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"net"
 	"net/http"
@@ -11,8 +12,15 @@ import (
 	"caucus/cluster/session"
 )
 
-// helloVersion is the first byte of what the two ends of a session show each other; the signed card follows.
-const helloVersion = 1
+// What the two ends of a session show each other, by its first byte. One that is about to be refused because it was
+// removed gets the removal too, so that it knows by a signature and not only by somebody's words:
+//
+//	1 | signed card
+//	2 | length of the card u16 | signed card | signed removal of the reader
+const (
+	helloVersion = 1
+	helloRemoval = 2
+)
 
 // signLocked signs this node's card anew, with a higher sequence.
 func (m *Membership) signLocked(leaving bool) error {
@@ -57,9 +65,33 @@ func (m *Membership) announceLoop() {
 	}
 }
 
-// hello is what this node shows at the start of a session.
-func (m *Membership) hello() []byte {
-	return append([]byte{helloVersion}, m.card.Load().Signed...)
+// hello is what this node shows a peer at the start of a session.
+func (m *Membership) hello(peer identity.ID) []byte {
+	card := m.card.Load().Signed
+	m.mu.Lock()
+	x, known := m.roster.removals[peer]
+	m.mu.Unlock()
+	if !known || x.Undone {
+		return append([]byte{helloVersion}, card...)
+	}
+	b := binary.BigEndian.AppendUint16([]byte{helloRemoval}, uint16(len(card)))
+	return append(append(b, card...), x.Signed...)
+}
+
+// splitHello returns the signed card in a hello, and the signed removal if there is one.
+func splitHello(hello []byte) (card, removal []byte, err error) {
+	switch {
+	case len(hello) > 0 && hello[0] == helloVersion:
+		return hello[1:], nil, nil
+	case len(hello) >= 3 && hello[0] == helloRemoval && len(hello)-3 >= int(binary.BigEndian.Uint16(hello[1:])):
+		n := 3 + int(binary.BigEndian.Uint16(hello[1:]))
+		return hello[3:n], hello[n:], nil
+	}
+	version := -1
+	if len(hello) > 0 {
+		version = int(hello[0])
+	}
+	return nil, nil, fmt.Errorf("it speaks version %d between nodes and this one version %d; update the older of the two", version, helloVersion)
 }
 
 // onHello judges what a peer shows; its error is told to the peer. A newer card is taken from here as well as from
@@ -68,16 +100,27 @@ func (m *Membership) onHello(peer identity.ID, hello []byte) error {
 	if err := m.turnedAway(peer); err != nil {
 		return err
 	}
-	if len(hello) == 0 || hello[0] != helloVersion {
-		version := -1
-		if len(hello) > 0 {
-			version = int(hello[0])
-		}
-		err := fmt.Errorf("it speaks version %d between nodes and this one version %d; update the older of the two", version, helloVersion)
+	m.mu.Lock()
+	err := m.roster.refusal(peer)
+	m.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	card, removal, err := splitHello(hello)
+	if err != nil {
 		m.refuse(identity.Card{ID: peer}, err)
 		return err
 	}
-	c, err := identity.ParseCard(hello[1:])
+	if len(removal) > 0 {
+		list, err := m.verifyRemovals([][]byte{removal})
+		if err != nil {
+			return err
+		}
+		m.mu.Lock()
+		m.hearRemovalsLocked(list)
+		m.mu.Unlock()
+	}
+	c, err := identity.ParseCard(card)
 	if err != nil {
 		m.refuse(identity.Card{ID: peer}, err)
 		return err

@@ -56,6 +56,8 @@ type View struct {
 	Joined bool
 	// EverPeer is true once this node has ever been given or met a peer.
 	EverPeer bool
+	// Removed says by whom and when this node was removed from the cluster, in words; empty: it was not.
+	Removed string
 	// Restored is true while the roster came from disk and nobody on it has been reached.
 	Restored bool
 }

@@ -63,6 +63,14 @@ func (m *Membership) mergeState(b []byte) error {
 	if err != nil {
 		return err
 	}
+	rawRemovals, err := splitRemovals(section(b, sectionRemovals))
+	if err != nil {
+		return err
+	}
+	removals, err := m.verifyRemovals(rawRemovals)
+	if err != nil {
+		return err
+	}
 	// Signatures are checked without the lock; cards that are known to the byte need no check.
 	known := make(map[string]identity.Card)
 	m.mu.Lock()
@@ -87,7 +95,8 @@ func (m *Membership) mergeState(b []byte) error {
 			m.outranLocked(rc.card.Sequence)
 		}
 	}
-	if m.roster.merge(cards, tombs, time.Now()) {
+	removed := m.hearRemovalsLocked(removals)
+	if m.roster.merge(cards, tombs, time.Now()) || removed {
 		m.publishLocked()
 		m.kick(m.kickMaintain)
 	}

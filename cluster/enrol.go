@@ -13,7 +13,7 @@ type remoteCard struct {
 	enrolled uint64 // there
 }
 
-// merge takes over another node's state. It reports whether anything changed.
+// merge takes over another node's state, after its removals. It reports whether anything changed.
 func (r *roster) merge(cards []remoteCard, tombs map[identity.ID]uint64, now time.Time) bool {
 	changed := !r.synced
 	r.synced = true
@@ -25,7 +25,7 @@ func (r *roster) merge(cards []remoteCard, tombs map[identity.ID]uint64, now tim
 		c, err := r.upsert(rc.card, now)
 		changed = c || changed
 		e := r.entries[rc.card.ID]
-		if errors.Is(err, errForgotten) || errors.Is(err, errConflict) || e == nil || rc.enrolled == 0 || e.card.Leaving {
+		if errors.Is(err, errForgotten) || errors.Is(err, errConflict) || r.isRemoved(rc.card.ID) || e == nil || rc.enrolled == 0 || e.card.Leaving {
 			continue
 		}
 		if r.tombs[rc.card.ID].sequence >= rc.enrolled || rc.card.Task != e.card.Task {
@@ -99,7 +99,7 @@ func (r *roster) enrol() bool {
 	majority := r.majority()
 	var news []*entry
 	for _, e := range r.entries {
-		if e.enrolled > 0 || e.card.Leaving || !e.alive || r.tombs[e.card.ID].sequence >= e.card.Sequence {
+		if e.enrolled > 0 || e.card.Leaving || !e.alive || r.isRemoved(e.card.ID) || r.tombs[e.card.ID].sequence >= e.card.Sequence {
 			continue
 		}
 		may, any := majority[e.card.Task]

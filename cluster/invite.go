@@ -60,9 +60,19 @@ func (m *Membership) invite(ctx context.Context, inv identity.Invite) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(jitter(wait)):
+		case <-time.After(jitter(m.patience(wait))):
 		}
 	}
+}
+
+// patience is how long to wait where others would wait for d: a node that was removed has reason to wait longer.
+func (m *Membership) patience(d time.Duration) time.Duration {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.roster.isRemoved(m.self) {
+		return m.timing.of(removedRetry)
+	}
+	return d
 }
 
 // explainInvite is what makes a reason differ from the last.

@@ -56,6 +56,7 @@ func (k *keeper) pass(now time.Time) {
 		return
 	}
 	self := m.roster.entries[m.self]
+	out := m.roster.isRemoved(m.self) // the others would refuse it at once; see rejoin
 	for id, e := range m.roster.entries {
 		if id == m.self || e.card.Leaving {
 			delete(k.lonely, id)
@@ -68,6 +69,8 @@ func (k *keeper) pass(now time.Time) {
 			e.seenURL = e.card.URL
 		}
 		switch {
+		case e.alive && !e.connected && out:
+			delete(k.lonely, id)
 		case e.alive && !e.connected:
 			since, known := k.lonely[id]
 			if !known {
@@ -131,7 +134,7 @@ func (k *keeper) pass(now time.Time) {
 			e.straightenWait = 0
 		}
 	}
-	k.tellWaiting(now, m.roster.synced && self.enrolled == 0)
+	k.tellWaiting(now, m.roster.synced && self.enrolled == 0 && !out)
 	forgotten := m.roster.expired(now, m.cfg.ForgetAfter, m.timing.spread)
 	for _, e := range forgotten {
 		m.forgetLocked(e, "failed for "+now.Sub(e.since).Round(time.Millisecond).String())
@@ -222,13 +225,17 @@ func (k *keeper) reconcile(now time.Time) {
 			wrong = append(wrong, id)
 		}
 	}
+	removed := m.roster.removedPeers(up)
 	for id := range up {
-		if t, ok := m.roster.tombs[id]; ok && m.roster.entries[id] == nil && now.Sub(k.nudged[id]) >= m.timing.nudge {
+		if t, ok := m.roster.tombs[id]; ok && m.roster.entries[id] == nil && removed[id] == "" && now.Sub(k.nudged[id]) >= m.timing.nudge {
 			k.nudged[id] = now
 			forgotten[id] = t.sequence
 		}
 	}
 	m.mu.Unlock()
+	for id, why := range removed {
+		m.sessions.Drop(id, why)
+	}
 	for _, id := range wrong {
 		m.sessionIs(id, up[id])
 	}
@@ -245,8 +252,11 @@ func (m *Membership) rejoin() {
 	for {
 		wait := m.cfg.RejoinMin + rand.N(m.cfg.RejoinMax-m.cfg.RejoinMin+1)
 		m.mu.Lock()
-		if m.restored && first < wait {
+		switch {
+		case m.restored && first < wait:
 			wait, first = jitter(first), 2*first
+		case m.roster.isRemoved(m.self):
+			wait = jitter(m.timing.of(removedRetry))
 		}
 		m.mu.Unlock()
 		select {

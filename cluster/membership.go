@@ -181,7 +181,7 @@ func (m *Membership) start() (err error) {
 	m.relays = newRelays(m)
 	m.outside = m.relays.transport()
 	m.sessions, err = session.New(session.Config{
-		Key: m.cfg.Key, Tokens: m.currentTokens,
+		Key: m.cfg.Key, Tokens: m.tokensFor,
 		Hello: m.hello, OnHello: m.onHello,
 		Responder: m.cfg.Responder, OnStream: m.onStream, OnUp: m.onUp, OnDown: m.onDown, OnTwin: m.twinMet, OnTwins: m.twinned,
 		DialContext: m.dialContext, Explain: explainPage,

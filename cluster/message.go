@@ -25,11 +25,13 @@ const MaxBroadcast = 512
 //	forget:    2 | id, 32 characters | sequence u64      a tombstone
 //	card:      3 | signed card                           told directly, not spread further
 //	evidence:  4 | as a broadcast                        for the log of evidence
+//	removal:   5 | signed removal
 const (
 	messageBroadcast = 1
 	messageForget    = 2
 	messageCard      = 3
 	messageEvidence  = 4
+	messageRemoval   = 5
 
 	nonceBytes      = 8
 	broadcastHead   = 1 + idBytes + nonceBytes
@@ -45,7 +47,7 @@ type message struct {
 	kind     byte
 	id       identity.ID // origin, or the forgotten
 	sequence uint64
-	content  []byte // of a broadcast; or the card
+	content  []byte // of a broadcast; or the card, or the removal
 }
 
 func parseMessage(b []byte) (message, error) {
@@ -74,6 +76,11 @@ func parseMessage(b []byte) (message, error) {
 	case messageCard:
 		if len(b) > 1+identity.MaxCard {
 			return message{}, fmt.Errorf("%w: a card of %d bytes", errMessage, len(b)-1)
+		}
+		msg.content = b[1:]
+	case messageRemoval:
+		if len(b) > 1+identity.MaxRemoval {
+			return message{}, fmt.Errorf("%w: a removal of %d bytes", errMessage, len(b)-1)
 		}
 		msg.content = b[1:]
 	default:
@@ -126,6 +133,13 @@ func (s *spreader) tombstone(id identity.ID, sequence uint64) {
 	s.spread(b)
 }
 
+// removal spreads a signed removal.
+func (s *spreader) removal(x *identity.Removal) {
+	b := append([]byte{messageRemoval}, x.Signed...)
+	s.seen.Add(sha256.Sum256(b), struct{}{})
+	s.spread(b)
+}
+
 // receive takes a message from memberlist, which may reuse b.
 func (s *spreader) receive(b []byte) {
 	if len(b) > longestMessage {
@@ -164,6 +178,16 @@ func (s *spreader) handle(b []byte) error {
 			return err
 		}
 		return s.m.learn(c)
+	}
+	if msg.kind == messageRemoval {
+		// Spread on where it is news; one that does not verify is not.
+		list, err := s.m.verifyRemovals([][]byte{msg.content})
+		if err == nil {
+			s.m.mu.Lock()
+			s.m.hearRemovalsLocked(list)
+			s.m.mu.Unlock()
+		}
+		return err
 	}
 	hash := sha256.Sum256(b)
 	if known, _ := s.seen.ContainsOrAdd(hash, struct{}{}); known {

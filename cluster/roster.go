@@ -104,6 +104,8 @@ type refusal struct {
 // E, that is, if they were decided by somebody who knew all that this node counts.
 // Otherwise (two clusters that were founded apart) the other's members are newcomers here.
 //
+// Removing for good, by a person's word, is a step like forgetting but for the wait, and may be of one who lives.
+//
 // Leaving needs no majority: who leaves was reached by the side that hears it, so that side loses
 // a vote together with a seat and gains no majority by it. A change of task is the same.
 type roster struct {
@@ -112,7 +114,9 @@ type roster struct {
 	entries map[identity.ID]*entry
 	tombs   map[identity.ID]tombstone
 	refused map[identity.ID]refusal
-	synced  bool // state was exchanged with a peer, or there is nobody to exchange it with
+	// removals are the latest word on each id that somebody removed, and on those taken back; see removal.go.
+	removals map[identity.ID]removal
+	synced   bool // state was exchanged with a peer, or there is nobody to exchange it with
 
 	founded    map[[32]byte]bool      // tasks that have or had enrolled members
 	since      map[[32]byte]time.Time // since when this node reaches a majority of a task; absent: it does not
@@ -125,15 +129,19 @@ func newRoster(self identity.ID, limit int) *roster {
 		entries:    make(map[identity.ID]*entry),
 		tombs:      make(map[identity.ID]tombstone),
 		refused:    make(map[identity.ID]refusal),
+		removals:   make(map[identity.ID]removal),
 		founded:    make(map[[32]byte]bool),
 		since:      make(map[[32]byte]time.Time),
 		lastForgot: make(map[[32]byte]time.Time),
 	}
 }
 
-// upsert takes a verified card in, unless it is stale, forgotten or one too many. It reports whether anything
+// upsert takes a verified card in, unless it is stale, forgotten, a removed node's or one too many. It reports whether anything
 // changed.
 func (r *roster) upsert(c identity.Card, now time.Time) (bool, error) {
+	if r.isRemoved(c.ID) && c.ID != r.self {
+		return false, errRemoved
+	}
 	e := r.entries[c.ID]
 	if e != nil {
 		switch {
@@ -233,7 +241,7 @@ func (r *roster) forget(id identity.ID, sequence uint64, now time.Time) bool {
 // mustResign reports whether others have forgotten this node's present card.
 func (r *roster) mustResign() bool {
 	e := r.entries[r.self]
-	return e != nil && r.tombs[r.self].sequence >= e.card.Sequence
+	return e != nil && r.tombs[r.self].sequence >= e.card.Sequence && !r.isRemoved(r.self)
 }
 
 // sweep drops what is only kept for show or by chance: members that left more than leftFor ago, cards of nodes
@@ -266,7 +274,7 @@ func (r *roster) sweep(now time.Time, leftFor, goneFor time.Duration) bool {
 // refuse records a node that was not let in, for show. It reports whether that is news.
 func (r *roster) refuse(c identity.Card, reason string, now time.Time) bool {
 	old, known := r.refused[c.ID]
-	if !known && len(r.refused) >= maxRefusals || known && old.reason == reason {
+	if r.isRemoved(c.ID) || !known && len(r.refused) >= maxRefusals || known && old.reason == reason {
 		return false
 	}
 	r.refused[c.ID] = refusal{card: c, reason: reason, at: now}
@@ -275,7 +283,9 @@ func (r *roster) refuse(c identity.Card, reason string, now time.Time) bool {
 
 // fatal reports whether the owner of a card is not to be talked to. With the owner of a forgotten or an old
 // card one talks: it learns from it.
-func fatal(err error) bool { return errors.Is(err, errFull) || errors.Is(err, errConflict) }
+func fatal(err error) bool {
+	return errors.Is(err, errFull) || errors.Is(err, errConflict) || errors.Is(err, errRemoved)
+}
 
 // refresh recomputes the states, and since when a majority of each task is reached. It reports whether a state
 // changed. grace is how long a session may be down before its member is shown as suspect.

@@ -261,6 +261,19 @@ func transfer(t testing.TB, from, to *roster) bool {
 	for _, r := range raw {
 		cards = append(cards, remoteCard{known[string(r.signed)], r.enrolled})
 	}
+	list, err := splitRemovals(section(from.appendState(nil), sectionRemovals))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range list {
+		x, err := identity.ParseRemoval(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := to.remove(x, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
 	return to.merge(cards, tombs, time.Now())
 }
 
@@ -441,7 +454,8 @@ func TestOfTwoHalvesAtMostOneReachesAQuorum(t *testing.T) {
 	everybody := people(t, 9)
 	task := everybody[0].task
 	start := time.Now()
-	for run := 0; run < 20 && (run < 2 || time.Since(start) < 3*time.Second); run++ {
+	removed := 0
+	for run := 0; run < 20 && (run < 2 || removed == 0 || time.Since(start) < 3*time.Second); run++ {
 		var trace []string
 		n := 2 + rng.IntN(4)
 		rosters := make(map[*person]*roster)
@@ -482,6 +496,11 @@ func TestOfTwoHalvesAtMostOneReachesAQuorum(t *testing.T) {
 					for _, p := range joined {
 						for _, q := range joined {
 							same := side[p] == side[q]
+							if x, out := rosters[p].removals[q.id()]; same && out && !x.Undone {
+								same = false // q is refused, and told so
+								rosters[q].remove(x.Removal, now)
+							}
+							same = same && !rosters[q].isRemoved(p.id())
 							if same && p != q {
 								if _, err := rosters[p].upsert(q.card(t, sequences[q]), now); err != nil && !errors.Is(err, errForgotten) {
 									t.Fatal(err)
@@ -502,6 +521,9 @@ func TestOfTwoHalvesAtMostOneReachesAQuorum(t *testing.T) {
 			quorums := func() {
 				var decided [2]bool
 				for _, p := range joined {
+					if rosters[p].isRemoved(p.id()) {
+						continue // it says that it was removed, and decides nothing
+					}
 					r, reached := rosters[p], 0
 					for _, e := range r.entries {
 						if e.enrolled > 0 && e.card.Task == task && r.reached(e) {
@@ -522,6 +544,23 @@ func TestOfTwoHalvesAtMostOneReachesAQuorum(t *testing.T) {
 			}
 			settle()
 			quorums()
+			if rng.IntN(3) == 0 { // somebody removes another, or takes one back
+				p, q := joined[rng.IntN(len(joined))], joined[rng.IntN(len(joined))]
+				r := rosters[p]
+				e, old := r.entries[q.id()], r.removals[q.id()]
+				undo := r.isRemoved(q.id())
+				if p != q && !r.isRemoved(p.id()) && (undo || e != nil && e.enrolled > 0 && r.mayRemove(e, now, time.Second) == nil) {
+					x, err := p.key.SignRemoval(identity.Removal{ID: q.id(), Undone: undo, Epoch: old.Epoch + 1, ByName: p.name})
+					if err != nil {
+						t.Fatal(err)
+					}
+					r.remove(x, now)
+					trace = append(trace, fmt.Sprintf("%s removes %s (or takes it back: %v)", p.name, q.name, undo))
+					removed++
+				}
+				settle()
+				quorums()
+			}
 			for range 3 { // time to forget, one by one
 				now = now.Add(time.Hour)
 				for _, p := range joined {
@@ -533,5 +572,9 @@ func TestOfTwoHalvesAtMostOneReachesAQuorum(t *testing.T) {
 				quorums()
 			}
 		}
+	}
+	t.Logf("%d removals", removed)
+	if removed == 0 {
+		t.Error("nobody was removed in any run")
 	}
 }

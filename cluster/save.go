@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"bytes"
 	"encoding/binary"
 	"maps"
 	"time"
@@ -67,13 +68,17 @@ func (m *Membership) savedLocked() saved {
 		}
 	}
 	maps.Copy(s.tombs, m.roster.tombs)
+	for id, x := range m.roster.removals {
+		s.removals[id] = x.Removal
+	}
 	return s
 }
 
 func (s *store) differs(next saved) bool {
 	return next.sequence != s.last.sequence || next.everPeer != s.last.everPeer || next.rotation.epoch != s.last.rotation.epoch ||
 		!maps.EqualFunc(next.cards, s.last.cards, func(a, b []byte) bool { return string(a) == string(b) }) ||
-		!maps.EqualFunc(next.tombs, s.last.tombs, func(a, b tombstone) bool { return a.sequence == b.sequence })
+		!maps.EqualFunc(next.tombs, s.last.tombs, func(a, b tombstone) bool { return a.sequence == b.sequence }) ||
+		!maps.EqualFunc(next.removals, s.last.removals, func(a, b identity.Removal) bool { return bytes.Equal(a.Signed, b.Signed) })
 }
 
 // restore takes the roster over from disk, or only its sequence for a new cluster.
@@ -87,13 +92,16 @@ func (m *Membership) restore(s saved) {
 	for id, t := range s.tombs {
 		m.roster.tombs[id] = t
 	}
+	for id, x := range s.removals {
+		m.roster.removals[id] = removal{Removal: x}
+	}
 	for id, v := range s.cards {
 		c, err := identity.ParseCard(v[8:])
 		if err != nil || c.ID != id {
 			m.log.Warn("a card on disk is damaged and dropped", "member", id, "error", err)
 			continue
 		}
-		if c.Leaving {
+		if c.Leaving || m.roster.isRemoved(id) && id != m.self {
 			continue
 		}
 		if id == m.self {

@@ -15,6 +15,7 @@ import (
 //	cards:      (enrolled u64 | length u16 | signed card)...   leaving cards included
 //	tombstones: (id 32 characters | sequence u64)...
 //	evidence:   the sender's id 32 characters | its heads, see package evidence
+//	removals:   (length u16 | signed removal)...
 //
 // Sections of unknown kinds are skipped, so that a later version can add one.
 const (
@@ -24,6 +25,7 @@ const (
 	sectionCards      = 1
 	sectionTombstones = 2
 	sectionEvidence   = 3
+	sectionRemovals   = 4
 
 	maxCards       = 512
 	cardHead       = 8 + 2
@@ -56,6 +58,12 @@ func (r *roster) appendState(dst []byte) []byte {
 		dst = appendTombstone(dst, id, t.sequence)
 	}
 	endSection(dst, tombs)
+	if len(r.removals) > 0 {
+		var removals int
+		dst, removals = beginSection(dst, sectionRemovals)
+		dst = appendRemovals(dst, r.removals)
+		endSection(dst, removals)
+	}
 	return dst
 }
 

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -28,6 +29,7 @@ var (
 	bucketMeta  = []byte("meta")
 	bucketCards = []byte("cards") // id -> enrolled u64, signed card
 	bucketTombs = []byte("tombstones")
+	bucketOut   = []byte("removals") // id -> signed removal
 
 	keySequence = []byte("sequence") // of this node's last card
 	keyEverPeer = []byte("ever-peer")
@@ -47,10 +49,14 @@ type saved struct {
 	rotation rotation
 	cards    map[identity.ID][]byte // enrolled u64, signed card
 	tombs    map[identity.ID]tombstone
+	removals map[identity.ID]identity.Removal
 }
 
 func newSaved() saved {
-	return saved{cards: make(map[identity.ID][]byte), tombs: make(map[identity.ID]tombstone)}
+	return saved{
+		cards: make(map[identity.ID][]byte), tombs: make(map[identity.ID]tombstone),
+		removals: make(map[identity.ID]identity.Removal),
+	}
 }
 
 // openStore opens or makes dir/caucus.db. A damaged file is set aside and a new one begun: the roster can be
@@ -106,7 +112,7 @@ func tryStore(path string) (s *store, err error) {
 	}
 	s = &store{db: db}
 	err = db.Update(func(tx *bbolt.Tx) error {
-		for _, b := range [][]byte{bucketMeta, bucketCards, bucketTombs} {
+		for _, b := range [][]byte{bucketMeta, bucketCards, bucketTombs, bucketOut} {
 			if _, err := tx.CreateBucketIfNotExists(b); err != nil {
 				return err
 			}
@@ -140,8 +146,9 @@ func (s *store) read(tx *bbolt.Tx) error {
 	s.last.everPeer = meta.Get(keyEverPeer) != nil
 	if b := meta.Get(keyRotation); b != nil {
 		var err error
-		if s.last.rotation, err = parseRotation(b); err != nil {
-			return err
+		var rest []byte
+		if s.last.rotation, rest, err = parseRotation(b); err != nil || len(rest) > 0 {
+			return errRotation
 		}
 	}
 	err := tx.Bucket(bucketCards).ForEach(func(k, v []byte) error {
@@ -151,6 +158,17 @@ func (s *store) read(tx *bbolt.Tx) error {
 		}
 		s.last.cards[id] = append([]byte(nil), v...)
 		return nil
+	})
+	if err != nil {
+		return err
+	}
+	err = tx.Bucket(bucketOut).ForEach(func(k, v []byte) error {
+		x, err := identity.ParseRemoval(v)
+		if err == nil && string(x.ID) != string(k) {
+			err = errors.New("a removal is of another node")
+		}
+		s.last.removals[x.ID] = x
+		return err
 	})
 	if err != nil {
 		return err
@@ -174,7 +192,7 @@ func (s *store) write(next saved) (err error) {
 		}
 	}()
 	err = s.db.Update(func(tx *bbolt.Tx) error {
-		meta, cards, tombs := tx.Bucket(bucketMeta), tx.Bucket(bucketCards), tx.Bucket(bucketTombs)
+		meta, cards, tombs, out := tx.Bucket(bucketMeta), tx.Bucket(bucketCards), tx.Bucket(bucketTombs), tx.Bucket(bucketOut)
 		if next.sequence != s.last.sequence {
 			if err := meta.Put(keySequence, binary.BigEndian.AppendUint64(nil, next.sequence)); err != nil {
 				return err
@@ -216,6 +234,20 @@ func (s *store) write(next saved) (err error) {
 		for id := range s.last.tombs {
 			if _, still := next.tombs[id]; !still {
 				if err := tombs.Delete([]byte(id)); err != nil {
+					return err
+				}
+			}
+		}
+		for id, x := range next.removals {
+			if !bytes.Equal(s.last.removals[id].Signed, x.Signed) {
+				if err := out.Put([]byte(id), x.Signed); err != nil {
+					return err
+				}
+			}
+		}
+		for id := range s.last.removals {
+			if _, still := next.removals[id]; !still {
+				if err := out.Delete([]byte(id)); err != nil {
 					return err
 				}
 			}

@@ -18,14 +18,17 @@ import (
 //
 // A rotation travels on a StreamTokens stream, and lies on disk, as
 //
-//	version u8 = 1 | epoch u64 | count u8, 1 to 4 | (until u64, Unix seconds, 0: no end | token 32 bytes)...
+//	version u8 = 2 | epoch u64 | count u8, 1 to 4 | (until u64, Unix seconds, 0: no end | flags u8 | token 32 bytes)...
 //
-// the token to use first. Of two rotations the one with the higher epoch holds.
+// the token to use first; bit 0 of the flags: it lets only those in who are or were members. Version 1 has no flags. Of
+// two rotations the one with the higher epoch holds. On a stream the removals follow (see removal.go): whoever learns
+// of a token learns first to whom it must not be told.
 const (
-	rotationVersion = 1
+	rotationVersion = 2
 	maxHeld         = 4 // as many as a session proves
 	rotationHead    = 1 + 8 + 1
-	heldBytes       = 8 + 32
+	heldBytes       = 8 + 1 + 32
+	heldMembersOnly = 1
 
 	// maxEpochAhead is how far the clocks of two members may differ. An epoch beyond it would keep everybody from ever
 	// rotating again.
@@ -45,6 +48,8 @@ type rotation struct {
 type heldToken struct {
 	token identity.Token
 	until time.Time // zero: no end
+	// membersOnly: it is accepted from those who are or were members, and from no newcomer.
+	membersOnly bool
 }
 
 // holds reports whether the rotation knows a token, good or not any more.
@@ -60,44 +65,65 @@ func (r rotation) encode() []byte {
 		if !h.until.IsZero() {
 			until = uint64(h.until.Unix())
 		}
-		b = append(binary.BigEndian.AppendUint64(b, until), h.token[:]...)
+		var flags byte
+		if h.membersOnly {
+			flags = heldMembersOnly
+		}
+		b = append(append(binary.BigEndian.AppendUint64(b, until), flags), h.token[:]...)
 	}
 	return b
 }
 
-func parseRotation(b []byte) (rotation, error) {
-	if len(b) < rotationHead || b[0] != rotationVersion {
-		return rotation{}, errRotation
+// parseRotation reads a rotation and returns what follows it.
+func parseRotation(b []byte) (r rotation, rest []byte, err error) {
+	if len(b) < rotationHead || b[0] != 1 && b[0] != rotationVersion {
+		return rotation{}, nil, errRotation
 	}
-	r := rotation{epoch: binary.BigEndian.Uint64(b[1:])}
+	size := heldBytes
+	if b[0] == 1 {
+		size--
+	}
+	r.epoch = binary.BigEndian.Uint64(b[1:])
 	n, rest := int(b[9]), b[rotationHead:]
-	if n < 1 || n > maxHeld || len(rest) != n*heldBytes || r.epoch == 0 {
-		return rotation{}, errRotation
+	if n < 1 || n > maxHeld || len(rest) < n*size || r.epoch == 0 {
+		return rotation{}, nil, errRotation
 	}
-	for ; len(rest) > 0; rest = rest[heldBytes:] {
-		h := heldToken{token: identity.Token(rest[8:heldBytes])}
+	for ; n > 0; n, rest = n-1, rest[size:] {
+		h := heldToken{token: identity.Token(rest[size-32 : size])}
+		if size == heldBytes {
+			if rest[8]&^heldMembersOnly != 0 {
+				return rotation{}, nil, errRotation
+			}
+			h.membersOnly = rest[8] == heldMembersOnly
+		}
 		if until := binary.BigEndian.Uint64(rest); until != 0 {
 			if until > 1<<40 {
-				return rotation{}, errRotation
+				return rotation{}, nil, errRotation
 			}
 			h.until = time.Unix(int64(until), 0)
 		}
 		r.held = append(r.held, h)
 	}
-	if !r.held[0].until.IsZero() {
-		return rotation{}, errRotation
+	if first := r.held[0]; !first.until.IsZero() || first.membersOnly {
+		return rotation{}, nil, errRotation
 	}
-	return r, nil
+	return r, rest, nil
 }
 
-// currentTokens are those that are proved and accepted now, the one to use first.
-func (m *Membership) currentTokens() []identity.Token {
+// tokensFor are those that are proved to a peer and accepted from it now, the one to use first. To one that was removed
+// they are all that ever were: it gets nothing for it but the word that it was removed (see hello).
+func (m *Membership) tokensFor(peer identity.ID) []identity.Token {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.tokensLocked(time.Now())
+	now := time.Now()
+	if m.roster.isRemoved(peer) {
+		now = time.Time{}
+	}
+	return m.tokensLocked(now, m.roster.knows(peer) || m.roster.isRemoved(peer))
 }
 
-func (m *Membership) tokensLocked(now time.Time) []identity.Token {
+// tokensLocked are those that are good now, for members or for anybody.
+func (m *Membership) tokensLocked(now time.Time, member bool) []identity.Token {
 	if m.rotation.epoch == 0 {
 		return m.tokens
 	}
@@ -109,25 +135,30 @@ func (m *Membership) tokensLocked(now time.Time) []identity.Token {
 		}
 	}
 	for _, h := range m.rotation.held {
-		if h.until.IsZero() || now.Before(h.until) {
+		if (h.until.IsZero() || now.Before(h.until)) && (member || !h.membersOnly) {
 			tokens = append(tokens, h.token)
 		}
 	}
 	return tokens
 }
 
-// Tokens are those that this node proves and accepts now, the one to use first; none: the cluster is open.
-func (m *Membership) Tokens() []identity.Token { return m.currentTokens() }
+// Tokens are those that let anybody in now, the one to use first; none: the cluster is open.
+func (m *Membership) Tokens() []identity.Token {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.tokensLocked(time.Now(), false)
+}
 
 // ErrOpenCluster says that there is no token to replace.
 var ErrOpenCluster = errors.New("cluster: it is open: there is no token to replace")
 
-// Rotate makes t the cluster's token. Those until now are good for keep longer. The members with a session are
-// told at once, the others when they come back, if they do within keep.
-func (m *Membership) Rotate(t identity.Token, keep time.Duration) error {
+// Rotate makes t the cluster's token. Those until now are good for keep longer, or, with membersOnly, good for those
+// who are or were members and were not removed. The members with a session are told at once, the others when they
+// come back, if they do within keep.
+func (m *Membership) Rotate(t identity.Token, keep time.Duration, membersOnly bool) error {
 	now := time.Now()
 	m.mu.Lock()
-	old := m.tokensLocked(now)
+	old := m.tokensLocked(now, true)
 	switch {
 	case m.stopped || m.leaving:
 		m.mu.Unlock()
@@ -138,9 +169,9 @@ func (m *Membership) Rotate(t identity.Token, keep time.Duration) error {
 	}
 	until := now.Add(keep)
 	next := rotation{epoch: max(uint64(now.UnixMilli()), m.rotation.epoch+1), held: []heldToken{{token: t}}}
-	add := func(t identity.Token, until time.Time) {
-		if len(next.held) < maxHeld && !next.holds(t) {
-			next.held = append(next.held, heldToken{token: t, until: until})
+	add := func(h heldToken) {
+		if len(next.held) < maxHeld && !next.holds(h.token) {
+			next.held = append(next.held, h)
 		}
 	}
 	// Also those whose time is over, as marks: somebody may start with one from an old environment.
@@ -148,14 +179,15 @@ func (m *Membership) Rotate(t identity.Token, keep time.Duration) error {
 		if h.until.IsZero() || h.until.After(until) {
 			h.until = until
 		}
-		add(h.token, h.until)
+		h.membersOnly = h.membersOnly || membersOnly
+		add(h)
 	}
 	for _, o := range old {
-		add(o, until)
+		add(heldToken{token: o, until: until, membersOnly: membersOnly})
 	}
 	m.adoptLocked(next)
 	m.mu.Unlock()
-	m.log.Info("the token was replaced", "old_until", until.UTC().Format(time.RFC3339))
+	m.log.Info("the token was replaced", "old_until", until.UTC().Format(time.RFC3339), "members_only", membersOnly)
 	m.tokensChanged()
 	return nil
 }
@@ -169,7 +201,7 @@ func (m *Membership) adoptLocked(next rotation) {
 // tokensChanged tells those who are to know.
 func (m *Membership) tokensChanged() {
 	if m.cfg.OnTokens != nil {
-		m.cfg.OnTokens(m.currentTokens())
+		m.cfg.OnTokens(m.Tokens())
 	}
 	for _, p := range m.sessions.Peers() {
 		m.run(func() { m.tellTokens(p.ID) })
@@ -180,6 +212,7 @@ func (m *Membership) tokensChanged() {
 func (m *Membership) tellTokens(id identity.ID) {
 	m.mu.Lock()
 	r, e := m.rotation, m.roster.entries[id]
+	removals := appendRemovals(nil, m.roster.removals)
 	m.mu.Unlock()
 	if r.epoch == 0 || e == nil || e.card.Leaving {
 		return
@@ -189,7 +222,7 @@ func (m *Membership) tellTokens(id identity.ID) {
 	conn, err := m.sessions.Open(ctx, id, session.StreamTokens)
 	if err == nil {
 		_ = conn.SetDeadline(time.Now().Add(tellTokensWithin)) // never fails
-		_, err = conn.Write(r.encode())
+		_, err = conn.Write(append(r.encode(), removals...))
 		conn.Close()
 	}
 	if err != nil {
@@ -201,11 +234,18 @@ func (m *Membership) tellTokens(id identity.ID) {
 func (m *Membership) hearTokens(peer identity.ID, conn net.Conn) {
 	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(tellTokensWithin)) // never fails
-	b, err := io.ReadAll(io.LimitReader(conn, rotationHead+maxHeld*heldBytes+1))
+	b, err := io.ReadAll(io.LimitReader(conn, rotationHead+maxHeld*heldBytes+maxRemovals*(2+identity.MaxRemoval)+1))
 	if err != nil {
 		return
 	}
-	r, err := parseRotation(b)
+	r, rest, err := parseRotation(b)
+	var removals []identity.Removal
+	if err == nil {
+		var raw [][]byte
+		if raw, err = splitRemovals(rest); err == nil {
+			removals, err = m.verifyRemovals(raw)
+		}
+	}
 	if err == nil && r.epoch > uint64(time.Now().Add(maxEpochAhead).UnixMilli()) {
 		err = errors.New("cluster: a rotation of the token from the future; is the clock of one of the two wrong?")
 	}
@@ -215,7 +255,10 @@ func (m *Membership) hearTokens(peer identity.ID, conn net.Conn) {
 	}
 	m.mu.Lock()
 	e := m.roster.entries[peer]
-	news := e != nil && !e.card.Leaving && r.epoch > m.rotation.epoch && len(m.tokensLocked(time.Now())) > 0
+	if e != nil {
+		m.hearRemovalsLocked(removals) // before anybody is told of the token
+	}
+	news := e != nil && !e.card.Leaving && r.epoch > m.rotation.epoch && len(m.tokensLocked(time.Now(), true)) > 0
 	if news {
 		m.adoptLocked(r)
 	}

@@ -31,7 +31,7 @@ func TestANewTokenReachesAllAndTheOldOneIsGoodForAWhile(t *testing.T) {
 	away := nodes[2]
 	away.stop()
 	next := newToken(t)
-	if err := nodes[0].m.Rotate(next, time.Hour); err != nil {
+	if err := nodes[0].m.Rotate(next, time.Hour, false); err != nil {
 		t.Fatal(err)
 	}
 	uses := func(x *node, first identity.Token, count int) bool {
@@ -65,7 +65,7 @@ func TestANewTokenReachesAllAndTheOldOneIsGoodForAWhile(t *testing.T) {
 
 	// The next one ends both at once.
 	last := newToken(t)
-	if err := nodes[1].m.Rotate(last, 0); err != nil {
+	if err := nodes[1].m.Rotate(last, 0, false); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "all use the last one alone", func() bool {
@@ -82,17 +82,17 @@ func TestAnOpenClusterHasNoTokenToReplace(t *testing.T) {
 	t.Parallel()
 	n := newNetwork(t)
 	x := n.start("x").join()
-	if err := x.m.Rotate(newToken(t), time.Hour); !errors.Is(err, ErrOpenCluster) {
+	if err := x.m.Rotate(newToken(t), time.Hour, false); !errors.Is(err, ErrOpenCluster) {
 		t.Errorf("got %v", err)
 	}
 }
 
 func TestRotationsAreReadStrictly(t *testing.T) {
 	t.Parallel()
-	good := rotation{epoch: 7, held: []heldToken{{token: newToken(t)}, {token: newToken(t), until: time.Unix(1000, 0)}}}
+	good := rotation{epoch: 7, held: []heldToken{{token: newToken(t)}, {token: newToken(t), until: time.Unix(1000, 0), membersOnly: true}}}
 	b := good.encode()
-	got, err := parseRotation(b)
-	if err != nil || !bytes.Equal(got.encode(), b) || got.epoch != 7 || len(got.held) != 2 || !got.held[1].until.Equal(time.Unix(1000, 0)) {
+	got, rest, err := parseRotation(append(bytes.Clone(b), "rest"...))
+	if err != nil || string(rest) != "rest" || !bytes.Equal(got.encode(), b) || !got.held[1].membersOnly || got.epoch != 7 || len(got.held) != 2 || !got.held[1].until.Equal(time.Unix(1000, 0)) {
 		t.Fatalf("%v", err)
 	}
 	edit := func(i int, to byte) []byte {
@@ -101,19 +101,29 @@ func TestRotationsAreReadStrictly(t *testing.T) {
 		return c
 	}
 	for name, bad := range map[string][]byte{
-		"nothing":          nil,
-		"another version":  edit(0, 9),
-		"no epoch":         edit(8, 0),
-		"a wrong count":    edit(9, 3),
-		"none":             edit(9, 0)[:rotationHead],
-		"cut short":        b[:len(b)-1],
-		"too long":         append(bytes.Clone(b), 0),
-		"the first ending": edit(rotationHead+7, 1),
-		"an absurd end":    edit(rotationHead+heldBytes, 0xff),
+		"nothing":                    nil,
+		"another version":            edit(0, 9),
+		"no epoch":                   edit(8, 0),
+		"a wrong count":              edit(9, 3),
+		"none":                       edit(9, 0)[:rotationHead],
+		"cut short":                  b[:len(b)-1],
+		"the first ending":           edit(rotationHead+7, 1),
+		"the first for members only": edit(rotationHead+8, 1),
+		"unknown flags":              edit(rotationHead+heldBytes+8, 2),
+		"an absurd end":              edit(rotationHead+heldBytes, 0xff),
 	} {
-		if _, err := parseRotation(bad); err == nil {
+		if _, _, err := parseRotation(bad); err == nil {
 			t.Errorf("%s was taken", name)
 		}
+	}
+	// As it was before there were flags.
+	old := append([]byte{1}, b[1:rotationHead]...)
+	for _, h := range good.held {
+		x := rotation{held: []heldToken{h}}.encode()[rotationHead:]
+		old = append(append(old, x[:8]...), x[9:]...)
+	}
+	if got, rest, err := parseRotation(old); err != nil || len(rest) != 0 || len(got.held) != 2 || got.held[1].token != good.held[1].token || got.held[1].membersOnly {
+		t.Errorf("version 1: %v", err)
 	}
 	future := rotation{epoch: uint64(time.Now().Add(2 * maxEpochAhead).UnixMilli()), held: good.held}
 	n := newNetwork(t)

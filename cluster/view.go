@@ -100,6 +100,9 @@ func (m *Membership) publishLocked() {
 		}
 		switch {
 		case e.enrolled > 0, e.card.Leaving:
+		case self && m.roster.isRemoved(m.self):
+			x := m.roster.removals[m.self]
+			shown.State, shown.Since, shown.Reason = Refused, time.UnixMilli(int64(x.Epoch)), removedBy(&x.Removal)
 		case e.alive && m.roster.synced:
 			shown.State, shown.Reason = Refused, reasonWaiting
 		case self: // joining: there is no roster yet to count in
@@ -107,6 +110,12 @@ func (m *Membership) publishLocked() {
 			continue // only heard of
 		}
 		v.Members = append(v.Members, shown)
+	}
+	for _, x := range m.roster.shownRemovals() {
+		v.Members = insertMember(v.Members, x)
+	}
+	if x, ok := m.roster.removals[m.self]; ok && !x.Undone {
+		v.Removed = "this node was " + removedBy(&x.Removal)
 	}
 	for id, f := range m.roster.refused {
 		if m.roster.entries[id] == nil {
@@ -153,7 +162,7 @@ func insertMember(list []Member, x Member) []Member {
 
 // sameView compares what others wait for.
 func sameView(a, b *View) bool {
-	if a.Digest != b.Digest || a.Joined != b.Joined || a.EverPeer != b.EverPeer || a.Restored != b.Restored || len(a.Members) != len(b.Members) {
+	if a.Digest != b.Digest || a.Joined != b.Joined || a.EverPeer != b.EverPeer || a.Restored != b.Restored || a.Removed != b.Removed || len(a.Members) != len(b.Members) {
 		return false
 	}
 	for i := range a.Members {

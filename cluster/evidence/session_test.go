@@ -38,7 +38,7 @@ func newMember(t *testing.T) *member {
 	t.Helper()
 	m := &member{node: newNode(t), served: make(chan served, 10)}
 	s, err := session.New(session.Config{
-		Key: m.key, Responder: silent{}, Hello: func() []byte { return []byte("card") },
+		Key: m.key, Responder: silent{}, Hello: func(identity.ID) []byte { return []byte("card") },
 		OnStream: func(_ identity.ID, kind session.StreamKind, conn net.Conn) {
 			if kind != session.StreamEvidence {
 				conn.Close()

@@ -96,7 +96,7 @@ func (m *Manager) Accept(ctx context.Context, conn net.Conn) error {
 }
 
 func (m *Manager) accepted(ctx context.Context, conn net.Conn, remote string, p Path) error {
-	g, err := m.handshake(ctx, conn, acceptor, "", m.cfg.Tokens())
+	g, err := m.handshake(ctx, conn, acceptor, "", nil)
 	if err == nil {
 		err = m.register(m.newLink(g, false, p))
 	}

@@ -82,9 +82,6 @@ func (m *Manager) Meet(ctx context.Context, url string, want identity.ID) error 
 }
 
 func (m *Manager) dialled(ctx context.Context, conn net.Conn, base string, p Path, want identity.ID, tokens []identity.Token) (Peer, error) {
-	if tokens == nil {
-		tokens = m.cfg.Tokens()
-	}
 	g, err := m.handshake(ctx, conn, dialer, want, tokens)
 	if err != nil {
 		_ = conn.Close()

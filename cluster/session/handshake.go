@@ -70,7 +70,7 @@ type greeting struct {
 }
 
 // handshake makes conn a session's connection: TLS, proof and hello. want, when
-// not empty, is the id that must answer; tokens are those to prove and accept.
+// not empty, is the id that must answer; tokens are those to prove and accept, nil: the configuration's.
 // It does not close conn. When ctx ends, conn is made useless and ctx's error returned.
 func (m *Manager) handshake(ctx context.Context, conn net.Conn, as role, want identity.ID, tokens []identity.Token) (*greeting, error) {
 	ctx, cancel := context.WithTimeout(ctx, m.cfg.HandshakeTimeout)
@@ -99,6 +99,9 @@ func (m *Manager) greet(ctx context.Context, conn net.Conn, as role, want identi
 	}
 	if want != "" && peer != want {
 		return nil, &IdentityError{Want: want, Got: peer}
+	}
+	if tokens == nil {
+		tokens = m.cfg.Tokens(peer)
 	}
 	state := secure.ConnectionState()
 	secret, err := state.ExportKeyingMaterial(exporterLabel, nil, 32)
@@ -312,7 +315,7 @@ func (h *greeter) judge(hello []byte) error {
 
 // sendHello sends what is in b and, in the same write, this node's hello.
 func (h *greeter) sendHello(b []byte) error {
-	hello := h.m.cfg.Hello()
+	hello := h.m.cfg.Hello(h.peer)
 	if len(hello) > MaxHello {
 		return fmt.Errorf("session: this node's hello has %d bytes, the limit is %d", len(hello), MaxHello)
 	}

@@ -75,7 +75,7 @@ func start(t testing.TB, change func(*Config)) *node {
 		OnDown:    func(id identity.ID) { offer(n.down, id) },
 		Log:       slog.New(slog.NewTextHandler(n.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
-	cfg.Hello = func() []byte { return []byte("card of " + cfg.Key.ID()) }
+	cfg.Hello = func(identity.ID) []byte { return []byte("card of " + cfg.Key.ID()) }
 	if change != nil {
 		change(&cfg)
 	}

@@ -62,10 +62,12 @@ type Responder interface {
 
 // Config says how a Manager talks. The zero value of a duration means its default.
 type Config struct {
-	Key    *identity.Key
-	Tokens func() []identity.Token // accepted tokens, newest first, at most four count; none: an open cluster
-	// Hello returns what this end shows after the proof, at most 4 KiB: its signed card.
-	Hello func() []byte
+	Key *identity.Key
+	// Tokens returns those that are proved to a peer and accepted from it, newest first, at most four
+	// count; none: an open cluster. The peer has proved that it has that id.
+	Tokens func(peer identity.ID) []identity.Token
+	// Hello returns what this end shows a peer after the proof, at most 4 KiB: its signed card.
+	Hello func(peer identity.ID) []byte
 	// OnHello judges the other end's hello; an error refuses it, and its text is told to the peer.
 	OnHello   func(peer identity.ID, hello []byte) error
 	Responder Responder
@@ -105,10 +107,10 @@ const (
 
 func (c *Config) setDefaults() {
 	if c.Tokens == nil {
-		c.Tokens = func() []identity.Token { return nil }
+		c.Tokens = func(identity.ID) []identity.Token { return nil }
 	}
 	if c.Hello == nil {
-		c.Hello = func() []byte { return nil }
+		c.Hello = func(identity.ID) []byte { return nil }
 	}
 	if c.DialContext == nil {
 		c.DialContext = (&net.Dialer{Timeout: 5 * time.Second}).DialContext

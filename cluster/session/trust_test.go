@@ -21,7 +21,7 @@ import (
 )
 
 func withTokens(tokens ...identity.Token) func(*Config) {
-	return func(c *Config) { c.Tokens = func() []identity.Token { return tokens } }
+	return func(c *Config) { c.Tokens = func(identity.ID) []identity.Token { return tokens } }
 }
 
 func TestTokensDecideWhoIsLetIn(t *testing.T) {
@@ -315,7 +315,7 @@ func TestHelloIsJudgedByBothEnds(t *testing.T) {
 
 func TestHelloOverTheLimit(t *testing.T) {
 	big := func(n int) func(*Config) {
-		return func(c *Config) { c.Hello = func() []byte { return make([]byte, n) } }
+		return func(c *Config) { c.Hello = func(identity.ID) []byte { return make([]byte, n) } }
 	}
 	a, b := start(t, big(MaxHello)), start(t, big(MaxHello))
 	if p, err := a.Dial(t.Context(), b.url(), "", nil); err != nil || len(p.Hello) != MaxHello {
