@@ -42,6 +42,7 @@ type Member struct {
 	Reason      string        // why it was refused, or what is wrong with it
 	Description []byte        // its description (see Config.Description), nil until fetched
 	Self        bool
+	Removed     bool // it was refused because a person removed it, at Since
 }
 
 // View is an immutable snapshot of what this node knows. It is replaced, never

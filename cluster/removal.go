@@ -129,6 +129,8 @@ func (m *Membership) Remove(id identity.ID) error {
 	switch {
 	case m.stopped || m.leaving:
 		return ErrStopped
+	case m.roster.isRemoved(m.self):
+		return errors.New("cluster: this node was removed itself, and nobody heeds it")
 	case id == m.self:
 		return errors.New("cluster: a node cannot remove itself; stop it, or have another remove it")
 	case m.roster.isRemoved(id):
@@ -165,19 +167,16 @@ func (m *Membership) TakeBack(id identity.ID) error {
 	switch {
 	case m.stopped || m.leaving:
 		return ErrStopped
+	case m.roster.isRemoved(m.self):
+		return errors.New("cluster: this node was removed itself, and nobody heeds it")
 	case !m.roster.isRemoved(id):
 		return fmt.Errorf("%w: %s", ErrNotRemoved, m.nameLocked(id))
-	case id == m.self:
-		return errors.New("cluster: a node that was removed cannot take itself back; ask a member")
 	}
 	return m.sayRemovalLocked(id, true)
 }
 
 // sayRemovalLocked signs a removal, or its end, applies it here and tells the others.
 func (m *Membership) sayRemovalLocked(id identity.ID, undone bool) error {
-	if m.roster.isRemoved(m.self) {
-		return errors.New("cluster: this node was removed itself, and nobody heeds it")
-	}
 	x, err := m.cfg.Key.SignRemoval(identity.Removal{
 		ID: id, Name: m.nameLocked(id), Undone: undone, ByName: m.cfg.Name,
 		Epoch: max(uint64(time.Now().UnixMilli()), m.roster.removals[id].Epoch+1),
@@ -232,7 +231,7 @@ func (m *Membership) toldOfRemovalLocked(x *identity.Removal) {
 	switch {
 	case x.ID == m.self && !x.Undone:
 		m.log.Warn("this node was "+removedBy(x)+": the others count it no more and refuse its sessions",
-			"remedy", takeBack(x)+"; or begin a cluster of your own: caucus serve --new-cluster")
+			"remedy", takeBack(x)+"; or begin a cluster of your own: caucus serve --new-cluster, without --join")
 	case x.ID == m.self:
 		m.log.Info("this node may come back: its removal was taken back", "by", x.By, "by_name", x.ByName)
 	case x.Undone:
@@ -272,7 +271,7 @@ func (r *roster) shownRemovals() []Member {
 		if x.Undone || id == r.self {
 			continue
 		}
-		shown := Member{Card: x.card, State: Refused, Since: time.UnixMilli(int64(x.Epoch)), Reason: removedBy(&x.Removal)}
+		shown := Member{Card: x.card, State: Refused, Since: time.UnixMilli(int64(x.Epoch)), Reason: removedBy(&x.Removal), Removed: true}
 		shown.ID = id
 		if shown.Name == "" {
 			shown.Name = x.Name

@@ -97,6 +97,7 @@ func TestMessagesAreReadStrictly(t *testing.T) {
 		messageBroadcast: append(append([]byte{messageBroadcast}, id...), make([]byte, 8+5)...),
 		messageForget:    binary.BigEndian.AppendUint64(append([]byte{messageForget}, id...), 7),
 		messageCard:      append([]byte{messageCard}, newPerson(t, "ana").card(t, 1).Signed...),
+		messageRemoval:   append([]byte{messageRemoval}, newPerson(t, "ana").says(t, newPerson(t, "bo"), 1, false).Signed...),
 	}
 	for kind, b := range good {
 		msg, err := parseMessage(b)
@@ -112,6 +113,7 @@ func TestMessagesAreReadStrictly(t *testing.T) {
 		"half a tombstone":    good[messageForget][:40],
 		"a tombstone too big": append(bytes.Clone(good[messageForget]), 0),
 		"a card too long":     append([]byte{messageCard}, make([]byte, 513)...),
+		"a removal too long":  append([]byte{messageRemoval}, make([]byte, identity.MaxRemoval+1)...),
 	} {
 		if _, err := parseMessage(b); !errors.Is(err, errMessage) {
 			t.Errorf("%s: got %v, want errMessage", name, err)

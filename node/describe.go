@@ -82,7 +82,7 @@ func (n *Node) member(m *cluster.Member) api.Member {
 	line := api.Member{
 		ID: string(m.ID), Name: m.Name, Model: m.Model, TaskDigest: hex.EncodeToString(m.Task[:]), URL: m.URL,
 		State: m.State.String(), Since: m.Since.UTC(), RTT: millis(m.RTT), Via: string(m.Via), Reason: clean(m.Reason),
-		Voter: votes(m, n.local.digest), Self: m.Self,
+		Voter: votes(m, n.local.digest), Self: m.Self, Removed: m.Removed,
 	}
 	for _, id := range m.Carries {
 		line.Carries = append(line.Carries, string(id))

@@ -98,6 +98,14 @@ func (e *engine) Consensus(_ context.Context, q *api.Question) (api.Round, error
 // open refuses rounds while this node does not know whom to invite.
 func (e *engine) open(inv *invited) error {
 	v := inv.view
+	if v.Removed != "" {
+		p := api.Problemf(api.Removed, "%s, so it neither votes nor asks the others", v.Removed)
+		p.WhatToDo = []string{
+			"ask a member to take it back: caucus remove --undo, with this node's name or id; it is back within five minutes, or when it is started again",
+			"to go on alone, begin a cluster of your own: caucus serve --new-cluster, without --join",
+		}
+		return p
+	}
 	if !v.Joined {
 		whom := "the others"
 		if e.invites != "" {

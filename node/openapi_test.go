@@ -364,7 +364,12 @@ func TestRunningNodesAnswerAsDocumented(t *testing.T) {
 	c.ask(200, "GET", "/consensus"+flowerQuery+"&minority=true", "")
 	c.ask(200, "GET", "/members", "")
 	c.ask(200, "GET", "/rounds", "")
+	c.ask(503, "POST", "/members/remove", `{"name":"`+nodes[1].Name()+`"}`)
 	c.ask(200, "POST", "/members/forget", `{"names":["`+nodes[1].Name()+`"]}`)
+	c.ask(200, "POST", "/members/remove", `{"name":"`+string(nodes[1].ID())+`"}`)
+	c.ask(200, "GET", "/members", "")
+	c.ask(200, "POST", "/members/remove", `{"name":"`+string(nodes[1].ID())+`","undo":true}`)
+	c.ask(400, "POST", "/members/remove", `{"name":"`+nodes[1].Name()+`","undo":true}`)
 	t.Logf("%d answers of %d kinds fit the document", c.answers, len(c.kinds))
 }
 
@@ -403,6 +408,7 @@ func TestOtherNodesAnswerAsDocumentedToo(t *testing.T) {
 			c.ask(401, "GET", p, "", elsewhere)
 		}
 		c.ask(401, "POST", "/members/forget", `{"failed":true}`, elsewhere)
+		c.ask(401, "POST", "/members/remove", `{"name":"bo"}`, elsewhere)
 		c.ask(401, "POST", "/feedback", `{"features":[5.1,3.5,1.4,0.2],"label":"setosa"}`, elsewhere)
 		c.ask(200, "GET", "/members", "", elsewhere, func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+token.Bearer()) })
 		c.ask(200, "GET", "/openapi.json", "", elsewhere)

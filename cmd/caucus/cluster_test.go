@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -300,4 +301,90 @@ func TestARotatedTokenLetsNewcomersInAndTheOldOneDoesNot(t *testing.T) {
 	if strings.Contains(p.stderr.String(), m[1]) {
 		t.Error("the new token is in the log")
 	}
+}
+
+func TestARemovedMemberIsOutAndSoIsItsOldToken(t *testing.T) {
+	state, boState := t.TempDir(), t.TempDir()
+	p := start(t, "serve", "--name", "ana", "--listen", "127.0.0.1:0", "--public-url", "https://ab12.example", "--state-dir", state)
+	old := p.untilSaid(`caucus serve --model svm --join "https://ab12\.example#([A-Za-z0-9_-]{43})"`)[1]
+	address := p.untilSaid(`address +(http://\S+)`)[1]
+	invite := address + "#" + old
+	serveBo := func(dir string) *process {
+		return start(t, "serve", "--model", "tree", "--name", "bo", "--listen", "127.0.0.1:0", "--state-dir", dir, "--join", invite)
+	}
+	bo := serveBo(boState)
+	cyState := t.TempDir()
+	serveCy := func() *process {
+		return start(t, "serve", "--model", "svm", "--name", "cy", "--listen", "127.0.0.1:0", "--state-dir", cyState, "--join", invite)
+	}
+	cy := serveCy()
+	waitForMember(t, address, "bo", "alive")
+	waitForMember(t, address, "cy", "alive")
+	boAddress := bo.untilSaid(`address +(http://\S+)`)[1]
+
+	code, stdout, stderr := caucus(t, "", "remove", "nobody", "--node", address, "--state-dir", state)
+	if code != 1 || !strings.Contains(stderr, `there is no member "nobody" to remove; there are bo, cy`) {
+		t.Errorf("nobody: %d %q %q", code, stdout, stderr)
+	}
+	code, stdout, stderr = caucus(t, "", "remove", "bo", "--node", address, "--state-dir", state)
+	m := regexp.MustCompile(`^removed bo \([a-z2-7]{32}\)\ncaucus serve --model \S+ --join "https://ab12\.example#([A-Za-z0-9_-]{43})"\n$`).FindStringSubmatch(stdout)
+	if code != 0 || m == nil || m[1] == old || !strings.Contains(stderr, "lets only members back in") {
+		t.Fatalf("%d %q %q", code, stdout, stderr)
+	}
+	waitForMember(t, address, "bo", "refused")
+	bo.untilSaid(`this node was removed from this cluster by ana on .* caucus remove --undo bo`)
+	// It says so to whoever asks it, and why.
+	code, _, stderr = caucus(t, "", "consensus", "5.1", "3.5", "1.4", "0.2", "--node", boAddress)
+	if code != 3 || !strings.Contains(stderr, "this node was removed from this cluster by ana") || !strings.Contains(stderr, "Try: ask a member to take it back") {
+		t.Errorf("asking the removed one: %d %q", code, stderr)
+	}
+	code, stdout, stderr = caucus(t, "", "consensus", "5.1", "3.5", "1.4", "0.2", "--node", address)
+	if code != 0 || !strings.Contains(stdout, "both say setosa") {
+		t.Errorf("the other two: %d %q %q", code, stdout, stderr)
+	}
+	// Its owner's new node has the old token only.
+	again := serveBo(t.TempDir())
+	again.untilSaid(`the invite token is not that of this cluster`)
+	// A member that restarts with the line of old is let in.
+	if code, _ := cy.end(syscall.SIGTERM); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	waitForMember(t, address, "cy", "left")
+	serveCy()
+	waitForMember(t, address, "cy", "alive")
+	if strings.Contains(bo.stderr.String()+again.stderr.String(), m[1]) {
+		t.Error("a removed one's log has the new token")
+	}
+
+	code, stdout, _ = caucus(t, "", "remove", "bo", "--node", address, "--state-dir", state)
+	if code != 1 || stdout != "" {
+		t.Errorf("removed twice: %d %q", code, stdout)
+	}
+	if found, _ := offered(t, "remove", "--node", address, "--undo", ""); !slices.Equal(found, []string{"bo"}) {
+		t.Errorf("completion of --undo offers %q", found)
+	}
+	code, stdout, stderr = caucus(t, "", "remove", "--undo", "bo", "--node", address)
+	if code != 0 || !strings.HasPrefix(stdout, "took back the removal of bo (") || !strings.Contains(stderr, "caucus invite prints") {
+		t.Errorf("undo: %d %q %q", code, stdout, stderr)
+	}
+	if code, _ := bo.end(syscall.SIGTERM); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	start(t, "serve", "--model", "tree", "--name", "bo", "--listen", "127.0.0.1:0", "--state-dir", boState, "--join", address+"#"+m[1])
+	waitForMember(t, address, "bo", "alive")
+}
+
+// Without the token at hand the removal stands, and what is left to do is said.
+func TestARemovalWithoutTheTokenSaysWhatIsLeftToDo(t *testing.T) {
+	state := t.TempDir()
+	p := start(t, "serve", "--name", "ana", "--listen", "127.0.0.1:0", "--public-url", "https://ab12.example", "--state-dir", state)
+	token := p.untilSaid(`caucus serve --model svm --join "https://ab12\.example#([A-Za-z0-9_-]{43})"`)[1]
+	address := p.untilSaid(`address +(http://\S+)`)[1]
+	start(t, "serve", "--model", "tree", "--name", "bo", "--listen", "127.0.0.1:0", "--state-dir", "none", "--join", address+"#"+token)
+	waitForMember(t, address, "bo", "alive")
+	code, stdout, stderr := caucus(t, "", "remove", "bo", "--node", address, "--state-dir", t.TempDir())
+	if code != 1 || !strings.HasPrefix(stdout, "removed bo (") || !strings.Contains(stderr, "it is removed, but the token was not replaced") || !strings.Contains(stderr, "Try: caucus invite --rotate --members-only") {
+		t.Errorf("%d %q %q", code, stdout, stderr)
+	}
+	waitForMember(t, address, "bo", "refused")
 }

@@ -209,13 +209,26 @@ func (r *reader) labels() cobra.CompletionFunc {
 
 // members completes the names of members but for the node itself, with their state.
 func (r *reader) members() cobra.CompletionFunc {
+	return r.membersThat(-1, func(*api.Member) bool { return true })
+}
+
+// removable completes those that can be removed, or with *undo those that were.
+func (r *reader) removable(undo *bool) cobra.CompletionFunc {
+	return r.membersThat(1, func(m *api.Member) bool { return m.Removed == *undo && m.Name != "" })
+}
+
+// membersThat completes at most most names (negative: any number).
+func (r *reader) membersThat(most int, fits func(*api.Member) bool) cobra.CompletionFunc {
 	return r.fromNode(func(ctx context.Context, c *api.Client, args []string) (found []cobra.Completion) {
+		if most >= 0 && len(args) >= most {
+			return nil
+		}
 		reply, err := c.Members(ctx)
 		if err != nil {
 			return nil
 		}
 		for _, m := range reply.Members {
-			given := m.Self || m.ID == reply.Self
+			given := m.Self || m.ID == reply.Self || !fits(&m)
 			for _, arg := range args {
 				given = given || arg == m.Name
 			}

@@ -81,6 +81,9 @@ func TestTabAsksTheNode(t *testing.T) {
 		{"labels", []string{"feedback", "--label", "v"}, []string{"versicolor", "virginica"}},
 		{"the other members", []string{"forget", ""}, []string{"randforest", "svm"}},
 		{"but those that are named", []string{"forget", "svm", ""}, []string{"randforest"}},
+		{"whom to remove", []string{"remove", ""}, []string{"randforest", "svm"}},
+		{"and only one of them", []string{"remove", "svm", ""}, nil},
+		{"nobody to take back", []string{"remove", "--undo", ""}, nil},
 	} {
 		words := slices.Insert(slices.Clone(c.words), 1, "--node", address)
 		found, _ := offered(t, words...)

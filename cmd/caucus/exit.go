@@ -157,7 +157,7 @@ func unknownTries(path string, err error) []string {
 
 func problemCode(p *api.Problem) int {
 	switch {
-	case p.Kind() == api.QuorumNotReached, p.Kind() == api.Joining:
+	case p.Kind() == api.QuorumNotReached, p.Kind() == api.Joining, p.Kind() == api.NoMajority, p.Kind() == api.Removed:
 		return exitNoQuorum
 	case p.Kind() == api.BadInput:
 		return exitUsage

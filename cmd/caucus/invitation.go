@@ -19,11 +19,15 @@ type invitation struct {
 
 // line is the command to paste. The quotes keep # from beginning a comment.
 func (i invitation) line() string {
-	address := i.url
-	if i.token != nil {
-		address += "#" + i.token.String()
+	return "caucus serve --model " + i.newcomer() + ` --join "` + i.text() + `"`
+}
+
+// text is the invite: URL#TOKEN, or the URL alone.
+func (i invitation) text() string {
+	if i.token == nil {
+		return i.url
 	}
-	return "caucus serve --model " + i.newcomer() + ` --join "` + address + `"`
+	return i.url + "#" + i.token.String()
 }
 
 // newcomer is a kind of model that the cluster does not have yet.

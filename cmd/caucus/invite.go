@@ -16,7 +16,7 @@ import (
 
 func (a *app) inviteCommand() *cobra.Command {
 	var stateDir, publicURL string
-	var rotate, key bool
+	var rotate, membersOnly, key bool
 	var keep time.Duration
 	cmd := &cobra.Command{
 		Use:   "invite",
@@ -27,8 +27,9 @@ or the state folder of the node on this machine. The line holds the cluster's se
 send it as you would send a password.
 
 With --rotate the cluster gets another token first, at all its nodes. The one until now
-stays good for a day, so that nodes that are away find back; --keep-old 0s ends it at once.
-Who is a member stays one.
+stays good for a day, so that nodes that are away find back; --members-only has it let in
+only who is or was a member, and --keep-old 0s ends it at once. Who is a member stays one
+(caucus remove takes one out).
 
 With --key the key derived from the token is printed in place of the line: what Prometheus
 and other programs send as "Authorization: Bearer KEY" for the routes that are closed to
@@ -36,6 +37,7 @@ strangers. It opens these routes and lets no node in.`,
 		Example: `  caucus invite
   caucus invite --key > caucus.key
   caucus invite --rotate
+  caucus invite --rotate --members-only
   caucus invite --node http://localhost:5002
   caucus invite --public-url https://ab12.ngrok-free.app --state-dir ~/.local/state/caucus/knn`,
 		Args: arguments(0, 0, ""),
@@ -45,11 +47,12 @@ strangers. It opens these routes and lets no node in.`,
 	cmd.Flags().StringVar(&publicURL, "public-url", "", "the address to invite to, as a `URL` (default: the one on the node's card); then no node need run")
 	cmd.Flags().BoolVar(&rotate, "rotate", false, "give the cluster another token first")
 	cmd.Flags().DurationVar(&keep, "keep-old", 24*time.Hour, "with --rotate, for how long the token until now is good, as a `DURATION`")
+	cmd.Flags().BoolVar(&membersOnly, "members-only", false, "with --rotate, the token until now lets in only who is or was a member: for one that got about")
 	cmd.Flags().BoolVar(&key, "key", false, "print the key for programs that ask over HTTP, not the line")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		i, err := a.invitation(cmd.Context(), r, stateDir, publicURL)
 		if err == nil && rotate {
-			err = a.rotate(cmd.Context(), r, &i, keep)
+			err = a.rotate(cmd.Context(), r, &i, keep, membersOnly)
 		}
 		if err != nil {
 			return err
@@ -58,11 +61,7 @@ strangers. It opens these routes and lets no node in.`,
 			return a.printKey(r, i.token)
 		}
 		if r.json {
-			invite := i.url
-			if i.token != nil {
-				invite += "#" + i.token.String()
-			}
-			return a.printJSON(map[string]any{"url": i.url, "invite": invite, "open": i.token == nil, "command": i.line()})
+			return a.printJSON(map[string]any{"url": i.url, "invite": i.text(), "open": i.token == nil, "command": i.line()})
 		}
 		fmt.Fprintln(a.out, i.line())
 		for _, note := range i.notes() {
@@ -184,7 +183,7 @@ func statusFromElsewhere(ctx context.Context, node, bearer string) (int, error) 
 }
 
 // rotate gives the cluster another token, and the invitation too.
-func (a *app) rotate(ctx context.Context, r *reader, i *invitation, keep time.Duration) error {
+func (a *app) rotate(ctx context.Context, r *reader, i *invitation, keep time.Duration, membersOnly bool) error {
 	if i.token == nil {
 		return &failure{
 			code: exitFailure, err: errors.New("this cluster is open: it has no token that could be replaced"),
@@ -202,14 +201,17 @@ func (a *app) rotate(ctx context.Context, r *reader, i *invitation, keep time.Du
 	defer c.Close()
 	ctx, cancel := context.WithTimeout(ctx, r.patience)
 	defer cancel()
-	reply, err := c.Rotate(ctx, next, keep)
+	reply, err := c.Rotate(ctx, next, keep, membersOnly)
 	if err != nil {
 		return reached(c, err)
 	}
 	i.token = &next
-	if keep > 0 {
-		fmt.Fprintf(a.err, "The cluster has a new token; the one until now is good until %s.\n", reply.OldUntil.Local().Format("2 Jan 15:04"))
-	} else {
+	switch until := reply.OldUntil.Local().Format("2 Jan 15:04"); {
+	case keep > 0 && membersOnly:
+		fmt.Fprintf(a.err, "The cluster has a new token; the one until now lets only members back in, until %s.\n", until)
+	case keep > 0:
+		fmt.Fprintf(a.err, "The cluster has a new token; the one until now is good until %s.\n", until)
+	default:
 		fmt.Fprintln(a.err, "The cluster has a new token, and the one until now is good no more.")
 	}
 	if tok, source, err := configs.FindToken(r.tokenFile, a.env); err == nil && tok != nil {

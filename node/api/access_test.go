@@ -147,6 +147,28 @@ func TestForgetWantsAClearWord(t *testing.T) {
 	}
 }
 
+func TestRemoveWantsAClearWord(t *testing.T) {
+	var undone bool
+	a := newAPI(t, &fakeNode{remove: func(name string, undo bool) (string, error) {
+		undone = undo
+		return name, nil
+	}})
+	for body, want := range map[string]int{
+		`{"name":"bo"}`: 200, `{"name":"bo","undo":true}`: 200, `{"name":"bo","undo":false}`: 200,
+		`{}`: 400, `{"name":""}`: 400, `{"names":["bo"]}`: 400, `{"name":"bo"} x`: 400, `[]`: 400, `{"undo":true}`: 400,
+		`{"name":"` + strings.Repeat("b", 70<<10) + `"}`: 413,
+	} {
+		undone = false
+		w := serve(a, "POST", "/members/remove", body)
+		if w.Code != want {
+			t.Errorf("%.60s: %d, want %d: %s", body, w.Code, want, w.Body)
+		}
+		if yes := strings.Contains(body, "true"); want == 200 && (undone != yes || strings.Contains(w.Body.String(), "taken_back") != yes) {
+			t.Errorf("%s: %s", body, w.Body)
+		}
+	}
+}
+
 func TestAClientThatAsksTooOftenIsSlowedDown(t *testing.T) {
 	const target = "/consensus?features=5.1,3.5,1.4,0.2"
 	a := newAPI(t, &fakeNode{}, func(cfg *Config) { cfg.Rate, cfg.Burst, cfg.Bearer = 0.001, 3, "key" })

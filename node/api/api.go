@@ -25,8 +25,9 @@ type Config struct {
 	// Bearer opens the local routes from elsewhere. Empty: a node without a token, whose
 	// routes are open to all who reach it.
 	Bearer string
-	// Rotate makes a token the cluster's; those until now are good for keep longer. nil: it cannot.
-	Rotate func(token identity.Token, keep time.Duration) error
+	// Rotate makes a token the cluster's; those until now are good for keep longer, perhaps only for
+	// those who are or were members. nil: it cannot.
+	Rotate func(token identity.Token, keep time.Duration, membersOnly bool) error
 	// Hosts are the names besides those of loopback by which this node is rightly called,
 	// without port: the host of its public URL.
 	Hosts []string
@@ -49,7 +50,7 @@ type API struct {
 	info        *Info
 	schema      *schema
 	bearers     atomic.Pointer[[]string] // the keys that open the local routes from elsewhere; none: the node is open
-	rotateToken func(token identity.Token, keep time.Duration) error
+	rotateToken func(token identity.Token, keep time.Duration, membersOnly bool) error
 	hosts       []string
 	log         *slog.Logger
 	engine      *gin.Engine
@@ -133,6 +134,7 @@ func (a *API) routes(cfg Config) {
 	get("/members", a.local, a.plain(a.members))
 	e.POST("/members/forget", a.local, a.plain(a.forget))
 	get("/invite", a.local, a.plain(a.invite))
+	e.POST("/members/remove", a.local, a.plain(a.remove))
 	e.POST("/invite/rotate", a.keyed, a.plain(a.rotate))
 	get("/rounds", a.local, a.rounds)
 	get("/rounds/:id", a.local, a.plain(a.round))

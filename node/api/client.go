@@ -101,8 +101,9 @@ func (c *Client) Members(ctx context.Context) (*MembersReply, error) {
 }
 
 // Rotate gives the cluster another token. The client must have the key of the present one.
-func (c *Client) Rotate(ctx context.Context, next identity.Token, keep time.Duration) (*RotateReply, error) {
-	return ask[RotateReply](ctx, c, http.MethodPost, "/invite/rotate", nil, map[string]any{"token": next.String(), "keep": keep.String()})
+// With membersOnly the old one lets in only those who are or were members.
+func (c *Client) Rotate(ctx context.Context, next identity.Token, keep time.Duration, membersOnly bool) (*RotateReply, error) {
+	return ask[RotateReply](ctx, c, http.MethodPost, "/invite/rotate", nil, map[string]any{"token": next.String(), "keep": keep.String(), "members_only": membersOnly})
 }
 
 // Card returns the node's card with its task.
@@ -143,6 +144,11 @@ func (c *Client) Forget(ctx context.Context, names ...string) (*ForgetReply, err
 // ForgetFailed takes all members that have failed out of the roster.
 func (c *Client) ForgetFailed(ctx context.Context) (*ForgetReply, error) {
 	return ask[ForgetReply](ctx, c, http.MethodPost, "/members/forget", nil, map[string]any{"failed": true})
+}
+
+// Remove takes a node out of the cluster for good, by name or id; with undo it takes that back.
+func (c *Client) Remove(ctx context.Context, name string, undo bool) (*RemoveReply, error) {
+	return ask[RemoveReply](ctx, c, http.MethodPost, "/members/remove", nil, map[string]any{"name": name, "undo": undo})
 }
 
 // Feedback says what rows really are, at most 1,000 at once.

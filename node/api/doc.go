@@ -14,6 +14,7 @@
 //	/v2/...                  everybody       Open Inference Protocol
 //	GET /members             local, bearer   the roster as this node sees it
 //	POST /members/forget     local, bearer   takes failed members out of it
+//	POST /members/remove     local, bearer   keeps a node out for good, or takes that back
 //	POST /invite/rotate      bearer          another token for the cluster
 //	GET /rounds, /rounds/id  local, bearer   recent rounds of the cluster
 //	GET /metrics             local, bearer   Prometheus

@@ -47,6 +47,8 @@ var kinds = map[string]struct {
 	ShuttingDown:     {http.StatusServiceUnavailable, "This node is shutting down", 5},
 	Joining:          {http.StatusServiceUnavailable, "This node has not found the others yet", 1},
 	QuorumNotReached: {http.StatusServiceUnavailable, "Too few votes", 2},
+	NoMajority:       {http.StatusServiceUnavailable, "This node cannot take a member out now", 5},
+	Removed:          {http.StatusServiceUnavailable, "This node was removed from its cluster", 60},
 	ModelTimeout:     {http.StatusServiceUnavailable, "The model did not answer in time", 2},
 	NotReady:         {http.StatusServiceUnavailable, "This node is not ready", 1},
 	UpstreamFailed:   {http.StatusServiceUnavailable, "The server behind this node gave no answer", 2},

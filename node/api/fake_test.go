@@ -18,6 +18,7 @@ type fakeNode struct {
 	predict   func(ctx context.Context, rows []float64, labels []int, probs []float64) error
 	consensus func(ctx context.Context, q *Question) (Round, error)
 	forget    func(names []string, failed bool) ([]string, error)
+	remove    func(name string, undo bool) (string, error)
 	feedback  func(q *Labels) (*FeedbackReply, error)
 	ready     func() (*ReadyReply, error)
 	asked     int // questions that reached the node
@@ -113,6 +114,13 @@ func (f *fakeNode) Forget(_ context.Context, names []string, failed bool) ([]str
 		return f.forget(names, failed)
 	}
 	return names, nil
+}
+
+func (f *fakeNode) Remove(_ context.Context, name string, undo bool) (string, error) {
+	if f.remove != nil {
+		return f.remove(name, undo)
+	}
+	return name + " (k3f)", nil
 }
 
 func newAPI(t testing.TB, node *fakeNode, change ...func(*Config)) *API {

@@ -44,6 +44,9 @@ type Node interface {
 	Readiness() (*ReadyReply, error)
 	// Forget takes failed members out of the roster, those named by name or id, or all.
 	Forget(ctx context.Context, names []string, failed bool) ([]string, error)
+	// Remove takes a node, by name or id, out of the cluster for good, or takes that back, and
+	// returns whom: name (id). Errors are *Problem.
+	Remove(ctx context.Context, name string, undo bool) (string, error)
 }
 
 // Round is a finished round. Its replies are read only until Release.

@@ -180,7 +180,7 @@ func (a *API) oipModelReady(c *gin.Context) (any, error) {
 }
 
 func onlyTheClusterIsMissing(err error) bool {
-	return slices.Contains([]string{Joining, QuorumNotReached}, problemOf(err).Kind())
+	return slices.Contains([]string{Joining, QuorumNotReached, Removed}, problemOf(err).Kind())
 }
 
 // oipLabelList names the columns of predict_proba.

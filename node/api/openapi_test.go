@@ -180,7 +180,7 @@ var documentedTypes = []any{
 	RoundReply{},
 	HealthReply{},
 	ReadyReply{},
-	ForgetReply{},
+	ForgetReply{}, RemoveReply{},
 	RotateReply{},
 	Missing{},
 	Problem{},

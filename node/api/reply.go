@@ -18,6 +18,8 @@ const (
 	ShuttingDown     = "shutting-down"      // 503
 	Joining          = "joining"            // 503
 	QuorumNotReached = "quorum-not-reached" // 503
+	NoMajority       = "no-majority"        // 503
+	Removed          = "removed"            // 503
 	ModelTimeout     = "model-timeout"      // 503
 	NotReady         = "not-ready"          // 503
 	UpstreamFailed   = "upstream-failed"    // 503
@@ -162,6 +164,7 @@ type Member struct {
 	Connected  bool        `json:"connected"`
 	Reason     string      `json:"reason"` // why it does not vote or was refused
 	Self       bool        `json:"self,omitempty"`
+	Removed    bool        `json:"removed,omitempty"` // it was refused because a person removed it
 	Traffic    *Traffic    `json:"traffic,omitempty"` // with this node; absent if there was none, and on /events
 }
 

@@ -50,7 +50,8 @@ func (a *API) keyed(c *gin.Context) {
 	}
 }
 
-// rotate takes {"token":"..."} and, in "keep", for how long the old one is good.
+// rotate takes {"token":"..."}, in "keep" for how long the old one is good, and in
+// "members_only" whether that is for those alone who are or were members.
 func (a *API) rotate(c *gin.Context) (any, error) {
 	const want = `send {"token":"the new one, 43 characters","keep":"24h"}`
 	if a.rotateToken == nil {
@@ -60,8 +61,9 @@ func (a *API) rotate(c *gin.Context) (any, error) {
 		return nil, err
 	}
 	var body struct {
-		Token string  `json:"token"`
-		Keep  *string `json:"keep"`
+		Token       string  `json:"token"`
+		Keep        *string `json:"keep"`
+		MembersOnly bool    `json:"members_only"`
 	}
 	dec := json.NewDecoder(io.LimitReader(http.MaxBytesReader(c.Writer, c.Request.Body, maxBody), maxBody))
 	dec.DisallowUnknownFields()
@@ -79,7 +81,7 @@ func (a *API) rotate(c *gin.Context) (any, error) {
 		}
 	}
 	until := time.Now().Add(keep).UTC()
-	if err := a.rotateToken(token, keep); err != nil {
+	if err := a.rotateToken(token, keep, body.MembersOnly); err != nil {
 		return nil, err
 	}
 	return RotateReply{OldUntil: until}, nil

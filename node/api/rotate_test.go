@@ -17,10 +17,11 @@ func TestReplacingTheTokenTakesTheKeyAlsoOnThisMachine(t *testing.T) {
 	}
 	var got identity.Token
 	var kept time.Duration
+	var members bool
 	a := newAPI(t, &fakeNode{}, func(cfg *Config) {
 		cfg.Bearer = "key"
-		cfg.Rotate = func(t identity.Token, keep time.Duration) error {
-			got, kept = t, keep
+		cfg.Rotate = func(t identity.Token, keep time.Duration, membersOnly bool) error {
+			got, kept, members = t, keep, membersOnly
 			return nil
 		}
 	})
@@ -42,13 +43,14 @@ func TestReplacingTheTokenTakesTheKeyAlsoOnThisMachine(t *testing.T) {
 		{"other", good, 401, "also on the node's own machine"},
 		{"key", good, 200, "old_until"},
 		{"key", `{"token":"` + token.String() + `","keep":"10m"}`, 200, "old_until"},
+		{"key", `{"token":"` + token.String() + `","members_only":true}`, 200, "old_until"},
 		{"key", `{"token":"short"}`, 400, "43"},
 		{"key", `{"token":"` + token.String() + `","keep":"-1s"}`, 400, "keep"},
 		{"key", `{"token":"` + token.String() + `","keep":"9999h"}`, 400, "keep"},
 		{"key", `{"tokens":1}`, 400, "cannot be read"},
 		{"key", `nonsense`, 400, "cannot be read"},
 	} {
-		got, kept = identity.Token{}, 0
+		got, kept, members = identity.Token{}, 0, false
 		w := serve(a, "POST", "/invite/rotate", test.body, here(test.key))
 		if w.Code != test.status || !strings.Contains(w.Body.String(), test.says) {
 			t.Errorf("key %q, %s: %d %s, want %d %q", test.key, test.body, w.Code, w.Body, test.status, test.says)
@@ -58,6 +60,9 @@ func TestReplacingTheTokenTakesTheKeyAlsoOnThisMachine(t *testing.T) {
 		}
 		if (w.Code == 200) != (got == token) {
 			t.Errorf("%s: the node was told %t", test.body, got == token)
+		}
+		if members != strings.Contains(test.body, "members_only") {
+			t.Errorf("%s: for members only: %v", test.body, members)
 		}
 		if w.Code == 200 && kept != 10*time.Minute && kept != defaultKeep {
 			t.Errorf("kept for %v", kept)
@@ -76,7 +81,7 @@ func TestReplacingTheTokenTakesTheKeyAlsoOnThisMachine(t *testing.T) {
 	}
 
 	open := newAPI(t, &fakeNode{}, func(cfg *Config) {
-		cfg.Rotate = func(identity.Token, time.Duration) error { return errors.New("asked") }
+		cfg.Rotate = func(identity.Token, time.Duration, bool) error { return errors.New("asked") }
 	})
 	if w := serve(open, "POST", "/invite/rotate", good, here("")); w.Code != 400 || !strings.Contains(w.Body.String(), "open") {
 		t.Errorf("an open cluster: %d %s", w.Code, w.Body)
