@@ -30,6 +30,8 @@ func (m *Membership) onStream(peer identity.ID, kind session.StreamKind, conn ne
 		m.twinMet("told by " + string(peer))
 	case session.StreamTokens:
 		m.hearTokens(peer, conn)
+	case session.StreamRemoval:
+		m.hearRemoval(peer, conn)
 	case session.StreamDialBack:
 		m.locator.serve(peer, conn)
 	case session.StreamEvidence:

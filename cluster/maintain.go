@@ -16,7 +16,7 @@ import (
 func (m *Membership) maintain() {
 	tick := time.NewTicker(m.timing.tick)
 	defer tick.Stop()
-	k := keeper{m: m, lonely: make(map[identity.ID]time.Time), nudged: make(map[identity.ID]time.Time)}
+	k := keeper{m: m, lonely: make(map[identity.ID]time.Time), nudged: make(map[identity.ID]time.Time), dismissing: make(map[identity.ID]time.Time)}
 	for {
 		select {
 		case <-m.ctx.Done():
@@ -35,12 +35,13 @@ const (
 
 // keeper is the state of the maintenance loop, touched by it alone.
 type keeper struct {
-	m         *Membership
-	lonely    map[identity.ID]time.Time // alive members without a session, since when
-	nudged    map[identity.ID]time.Time // when a member with a session was last joined
-	nextSweep time.Time
-	waiting   time.Time // since when this node does not count although it has joined; zero: it counts
-	told      bool      // that it waits
+	m          *Membership
+	lonely     map[identity.ID]time.Time // alive members without a session, since when
+	nudged     map[identity.ID]time.Time // when a member with a session was last joined
+	dismissing map[identity.ID]bool      // removed peers whose sessions are being ended
+	nextSweep  time.Time
+	waiting    time.Time // since when this node does not count although it has joined; zero: it counts
+	told       bool      // that it waits
 }
 
 func (k *keeper) pass(now time.Time) {
@@ -225,16 +226,27 @@ func (k *keeper) reconcile(now time.Time) {
 			wrong = append(wrong, id)
 		}
 	}
-	removed := m.roster.removedPeers(up)
+	var removed []identity.ID
 	for id := range up {
-		if t, ok := m.roster.tombs[id]; ok && m.roster.entries[id] == nil && removed[id] == "" && now.Sub(k.nudged[id]) >= m.timing.nudge {
+		if m.roster.isRemoved(id) && now.Sub(k.dismissing[id]) >= 2*dismissWithin {
+			k.dismissing[id] = now // again later, should a session have come up meanwhile
+			removed = append(removed, id)
+		}
+	}
+	for id := range k.dismissing {
+		if !up[id] {
+			delete(k.dismissing, id)
+		}
+	}
+	for id := range up {
+		if t, ok := m.roster.tombs[id]; ok && m.roster.entries[id] == nil && !m.roster.isRemoved(id) && now.Sub(k.nudged[id]) >= m.timing.nudge {
 			k.nudged[id] = now
 			forgotten[id] = t.sequence
 		}
 	}
 	m.mu.Unlock()
-	for id, why := range removed {
-		m.sessions.Drop(id, why)
+	for _, id := range removed {
+		m.run(func() { m.dismiss(id) })
 	}
 	for _, id := range wrong {
 		m.sessionIs(id, up[id])

@@ -1,14 +1,18 @@
 package cluster
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"slices"
 	"strings"
 	"time"
 
 	"caucus/cluster/identity"
+	"caucus/cluster/session"
 )
 
 // Removing a member for good. Forgetting takes one that failed out of the count, and lets it in again when it
@@ -104,9 +108,14 @@ func (r *roster) knows(id identity.ID) bool {
 	return buried || r.entries[id] != nil
 }
 
-// removedBy says in words that x holds, to follow "it was" or "this node was".
-func removedBy(x *identity.Removal) string {
-	return fmt.Sprintf("removed from this cluster by %s on %s", x.ByName, time.UnixMilli(int64(x.Epoch)).UTC().Format("2 Jan 2006 15:04 UTC"))
+// removedBy says in words that x holds, to follow "it was" or "this node was". Of a signer that is not known here its
+// name is its own word, so the start of its id is beside it.
+func (r *roster) removedBy(x *identity.Removal) string {
+	by := x.ByName + "#" + x.By.Short()
+	if e := r.entries[x.By]; e != nil {
+		by = e.card.Name
+	}
+	return fmt.Sprintf("removed from this cluster by %s on %s", by, time.UnixMilli(int64(x.Epoch)).UTC().Format("2 Jan 2006 15:04 UTC"))
 }
 
 // takeBack is what a person may do about a removal.
@@ -230,7 +239,7 @@ func (m *Membership) toldOfRemovalLocked(x *identity.Removal) {
 	attrs := []any{"member", x.ID, "name", x.Name, "by", x.By, "by_name", x.ByName}
 	switch {
 	case x.ID == m.self && !x.Undone:
-		m.log.Warn("this node was "+removedBy(x)+": the others count it no more and refuse its sessions",
+		m.log.Warn("this node was "+m.roster.removedBy(x)+": the others count it no more and refuse its sessions",
 			"remedy", takeBack(x)+"; or begin a cluster of your own: caucus serve --new-cluster, without --join")
 	case x.ID == m.self:
 		m.log.Info("this node may come back: its removal was taken back", "by", x.By, "by_name", x.ByName)
@@ -242,24 +251,54 @@ func (m *Membership) toldOfRemovalLocked(x *identity.Removal) {
 	m.spreader.removal(x)
 	m.publishLocked()
 	m.kick(m.kickSave)
-	m.kick(m.kickMaintain) // which ends its sessions
+	m.kick(m.kickMaintain) // which ends its session
 }
 
-// removedPeers returns those among peers who are removed, with the words to end their sessions with.
-func (r *roster) removedPeers(peers map[identity.ID]bool) map[identity.ID]string {
-	out := make(map[identity.ID]string)
-	for id := range peers {
-		if r.isRemoved(id) && id != r.self {
-			out[id] = r.refusal(id).Error()
+// dismissWithin is how long a removed peer may take to hear why its session ends.
+const dismissWithin = time.Second
+
+// dismiss ends the session with a peer that was removed, after telling it so with the signature: it may have no way to
+// ask again.
+func (m *Membership) dismiss(id identity.ID) {
+	m.mu.Lock()
+	x, why := m.roster.removals[id], m.roster.refusal(id)
+	m.mu.Unlock()
+	if why == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(m.ctx, dismissWithin)
+	defer cancel()
+	if conn, err := m.sessions.Open(ctx, id, session.StreamRemoval); err == nil {
+		_ = conn.SetDeadline(time.Now().Add(dismissWithin)) // never fails
+		if _, err = conn.Write(x.Signed); err == nil && conn.Close() == nil {
+			_, _ = conn.Read(make([]byte, 1)) // its end: the peer has taken it
 		}
 	}
-	return out
+	m.sessions.Drop(id, why.Error())
+}
+
+// hearRemoval takes the removal of this node from a peer that is about to end the session.
+func (m *Membership) hearRemoval(peer identity.ID, conn net.Conn) {
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(dismissWithin)) // never fails
+	b, err := io.ReadAll(io.LimitReader(conn, identity.MaxRemoval+1))
+	if err != nil {
+		return
+	}
+	list, err := m.verifyRemovals([][]byte{b})
+	if err != nil {
+		m.log.Warn("a peer's word that a node was removed is not taken", "peer", peer, "error", err)
+		return
+	}
+	m.mu.Lock()
+	m.hearRemovalsLocked(list)
+	m.mu.Unlock()
 }
 
 // refusal returns why a node that was removed is not let in, or nil.
 func (r *roster) refusal(id identity.ID) error {
 	if x, known := r.removals[id]; known && !x.Undone && id != r.self {
-		return errors.New("it was " + removedBy(&x.Removal) + "; " + takeBack(&x.Removal))
+		return errors.New("it was " + r.removedBy(&x.Removal) + "; " + takeBack(&x.Removal))
 	}
 	return nil
 }
@@ -271,7 +310,7 @@ func (r *roster) shownRemovals() []Member {
 		if x.Undone || id == r.self {
 			continue
 		}
-		shown := Member{Card: x.card, State: Refused, Since: time.UnixMilli(int64(x.Epoch)), Reason: removedBy(&x.Removal), Removed: true}
+		shown := Member{Card: x.card, State: Refused, Since: time.UnixMilli(int64(x.Epoch)), Reason: r.removedBy(&x.Removal), Removed: true}
 		shown.ID = id
 		if shown.Name == "" {
 			shown.Name = x.Name

@@ -102,7 +102,7 @@ func (m *Membership) publishLocked() {
 		case e.enrolled > 0, e.card.Leaving:
 		case self && m.roster.isRemoved(m.self):
 			x := m.roster.removals[m.self]
-			shown.State, shown.Since, shown.Reason, shown.Removed = Refused, time.UnixMilli(int64(x.Epoch)), removedBy(&x.Removal), true
+			shown.State, shown.Since, shown.Reason, shown.Removed = Refused, time.UnixMilli(int64(x.Epoch)), m.roster.removedBy(&x.Removal), true
 		case e.alive && m.roster.synced:
 			shown.State, shown.Reason = Refused, reasonWaiting
 		case self: // joining: there is no roster yet to count in
@@ -115,7 +115,7 @@ func (m *Membership) publishLocked() {
 		v.Members = insertMember(v.Members, x)
 	}
 	if x, ok := m.roster.removals[m.self]; ok && !x.Undone {
-		v.Removed = "this node was " + removedBy(&x.Removal)
+		v.Removed = "this node was " + m.roster.removedBy(&x.Removal)
 	}
 	for id, f := range m.roster.refused {
 		if m.roster.entries[id] == nil {

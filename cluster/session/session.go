@@ -47,6 +47,7 @@ const (
 	StreamDialBack                       // whether the peer can dial this node
 	StreamTokens                         // the tokens of the cluster after one was replaced
 	StreamTwin                           // no bytes: another process has the key of the one that is told
+	StreamRemoval                        // the signed removal of the peer, before its session is ended
 )
 
 // Responder answers the questions of peers. Its methods are called from many
