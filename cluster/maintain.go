@@ -38,7 +38,7 @@ type keeper struct {
 	m          *Membership
 	lonely     map[identity.ID]time.Time // alive members without a session, since when
 	nudged     map[identity.ID]time.Time // when a member with a session was last joined
-	dismissing map[identity.ID]bool      // removed peers whose sessions are being ended
+	dismissing map[identity.ID]time.Time // when removed peers whose sessions are up were last dismissed
 	nextSweep  time.Time
 	waiting    time.Time // since when this node does not count although it has joined; zero: it counts
 	told       bool      // that it waits

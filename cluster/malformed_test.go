@@ -27,8 +27,8 @@ func newVandal(t *testing.T, n *network, at *node) *vandal {
 	var err error
 	v.sessions, err = session.New(session.Config{
 		Key:         v.who.key,
-		Tokens:      func() []identity.Token { return nil },
-		Hello:       func() []byte { return append([]byte{helloVersion}, card.Signed...) },
+		Tokens:      func(identity.ID) []identity.Token { return nil },
+		Hello:       func(identity.ID) []byte { return append([]byte{helloVersion}, card.Signed...) },
 		OnHello:     func(identity.ID, []byte) error { return nil },
 		OnStream:    func(_ identity.ID, _ session.StreamKind, conn net.Conn) { conn.Close() },
 		Responder:   responder{},

@@ -64,7 +64,7 @@ func whom(v *cluster.View, text string, removed bool) (id identity.ID, shown str
 	}
 	switch {
 	case len(found) == 1:
-		return found[0].ID, told(found[0]), nil
+		return found[0].ID, nameAndID(found[0]), nil
 	case len(found) > 1:
 		each := make([]string, len(found))
 		for i, m := range found {
@@ -87,7 +87,7 @@ func whom(v *cluster.View, text string, removed bool) (id identity.ID, shown str
 		map[bool]string{false: "member", true: "removed node"}[removed], clean(text), map[bool]string{false: "remove", true: "take back"}[removed], there)
 }
 
-func told(m *cluster.Member) string {
+func nameAndID(m *cluster.Member) string {
 	if m.Name == "" {
 		return string(m.ID)
 	}
