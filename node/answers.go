@@ -48,7 +48,7 @@ func (a *ask) decode(b []byte) (consensus.Outcome, string) {
 	}
 	if r.sign {
 		p := &r.inv.peers[a.i]
-		if session.VerifyAnswer(p.key, r.e.self, p.id, &r.question, &a.answer) != nil || a.answer.Fingerprint != p.fingerprint {
+		if p.health.checked.VerifyAnswer(p.key, r.e.self, p.id, &r.question, &a.answer) != nil || a.answer.Fingerprint != p.fingerprint {
 			return consensus.BadSignature, "its signature does not hold"
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"caucus/cluster/identity"
+	"caucus/cluster/session"
 	"caucus/node/consensus"
 )
 
@@ -24,6 +25,8 @@ type health struct {
 	backoff  time.Duration
 	until    time.Time // not asked before; zero: asked
 	probing  bool
+
+	checked session.Checked // has a lock of its own
 }
 
 // allow reports whether to ask the peer now. After an ejection, one caller is let

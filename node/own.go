@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"caucus/cluster/session"
 	"caucus/ml"
 	"caucus/node/api"
 	"caucus/node/consensus"
@@ -74,13 +73,6 @@ func (a *ask) ownVote(err error) {
 			a.outcome, a.reason = o, badVote(o, &a.vote, i, r.n)
 			a.vote = consensus.Vote{Outcome: o}
 			return
-		}
-	}
-	if r.sign {
-		a.answer.Fingerprint = r.e.local.fingerprint
-		if err := session.SignAnswer(r.e.key, r.e.self, &r.question, &a.answer); err != nil {
-			a.outcome, a.reason = consensus.Internal, "its vote could not be signed"
-			a.vote = consensus.Vote{Outcome: a.outcome}
 		}
 	}
 }

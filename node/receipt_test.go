@@ -151,7 +151,11 @@ func TestWhatTheAskedNodeMayNotWriteIntoAReceipt(t *testing.T) {
 		"another label's name":             {func(x *receipt.Receipt) { x.Task.Labels[2] = "zinnia" }, "task.digest"},
 		"evidence that there is not":       {func(x *receipt.Receipt) { x.Evidence.Records = []receipt.Bytes{{1}} }, "evidence.records"},
 		"an asker that is not invited":     {func(x *receipt.Receipt) { x.Asked = strings.Repeat("a", 32) }, "asked"},
-		"a later version":                  {func(x *receipt.Receipt) { x.Version = 2 }, "version"},
+		"a later version":                  {func(x *receipt.Receipt) { x.Version++ }, "version"},
+		"an earlier one":                   {func(x *receipt.Receipt) { x.Version = 1 }, "version"},
+		"a signature of its own vote":      {func(x *receipt.Receipt) { x.Votes[self].Signature = x.Votes[other].Signature }, "votes["},
+		"no signature for a voter":         {func(x *receipt.Receipt) { x.Votes[other].Signature = nil }, "votes["},
+		"a place for a voter":              {func(x *receipt.Receipt) { x.Votes[other].Inclusion = &receipt.Inclusion{Size: 1} }, "votes["},
 		"a vote of one who did not answer": {func(x *receipt.Receipt) { x.Votes[other].Outcome = "timeout" }, "votes["},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -73,7 +73,14 @@ func (r *round) prove() error {
 		doc.Votes[i] = receipt.Vote{Voter: string(p.id), Outcome: o.String(), Label: -1}
 		if o == consensus.OK {
 			v := &doc.Votes[i]
-			v.Label, v.Probabilities, v.Signature = a.vote.Label, a.answer.RowProbabilities(0), a.answer.Signature
+			v.Label, v.Probabilities = a.vote.Label, a.answer.RowProbabilities(0)
+			if i == r.inv.self {
+				continue // its vote is signed with the receipt
+			}
+			v.Signature = a.answer.Signature
+			if in := &a.answer.Inclusion; !in.Alone() {
+				v.Inclusion = &receipt.Inclusion{Index: in.Index, Size: in.Size, Path: in.Path}
+			}
 		}
 	}
 	text, err := doc.Encode(e.key)

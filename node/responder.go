@@ -24,13 +24,27 @@ type responder struct {
 	votes *outcomeCounters
 	log   *slog.Logger
 	calls sync.Pool // *responderCall
+	joint sync.Pool // *jointCall
 }
+
+var _ session.JointResponder = (*responder)(nil)
 
 type responderCall struct {
 	q      session.Question
 	a      session.Answer
 	labels []int
 	probs  []float64
+}
+
+// jointCall is several questions that are answered together.
+type jointCall struct {
+	calls     []*responderCall // by question
+	outcomes  []consensus.Outcome
+	reasons   []string
+	signer    session.JointSigner
+	questions []*session.Question // of those with a vote to sign
+	answers   []*session.Answer
+	out       []byte
 }
 
 // signedMost is how many rows may be asked for signed in one question: a batch of labels has at most a thousand.
@@ -44,30 +58,81 @@ const answerWithin = time.Minute
 
 // Quick implements session.Responder.
 func (p *responder) Quick(ask []byte) bool {
-	rows, sign := session.PeekQuestion(ask)
+	rows, sign, _ := session.PeekQuestion(ask)
 	return p.local.quick(max(rows, 1)) && (rows <= signedAtOnce || !sign)
 }
 
 // Answer implements session.Responder.
 func (p *responder) Answer(ctx context.Context, peer identity.ID, ask, dst []byte) []byte {
+	c := p.call()
+	start := time.Now()
+	outcome, reason := p.vote(ctx, c, ask)
+	if outcome == consensus.OK && c.q.Sign {
+		c.a.Fingerprint = p.local.fingerprint
+		if err := session.SignAnswer(p.key, peer, &c.q, &c.a); err != nil {
+			outcome, reason = consensus.Internal, errSigning
+		}
+	}
+	return p.write(ctx, peer, c, outcome, reason, time.Since(start), dst)
+}
+
+// AnswerJointly implements session.JointResponder.
+func (p *responder) AnswerJointly(ctx context.Context, peer identity.ID, asks [][]byte, answered func(i int, answer []byte)) {
+	j, _ := p.joint.Get().(*jointCall)
+	if j == nil {
+		j = new(jointCall)
+	}
+	start := time.Now()
+	j.calls, j.outcomes, j.reasons, j.questions, j.answers = j.calls[:0], j.outcomes[:0], j.reasons[:0], j.questions[:0], j.answers[:0]
+	for _, ask := range asks {
+		c := p.call()
+		outcome, reason := p.vote(ctx, c, ask)
+		if outcome == consensus.OK {
+			c.a.Fingerprint = p.local.fingerprint
+			j.questions, j.answers = append(j.questions, &c.q), append(j.answers, &c.a)
+		}
+		j.calls, j.outcomes, j.reasons = append(j.calls, c), append(j.outcomes, outcome), append(j.reasons, reason)
+	}
+	err := j.signer.Sign(p.key, peer, j.questions, j.answers)
+	elapsed := time.Since(start) // of all: so long it took until there was any answer
+	for i, c := range j.calls {
+		if err != nil && j.outcomes[i] == consensus.OK {
+			j.outcomes[i], j.reasons[i] = consensus.Internal, errSigning
+		}
+		j.out = p.write(ctx, peer, c, j.outcomes[i], j.reasons[i], elapsed, j.out[:0])
+		answered(i, j.out)
+	}
+	clear(j.calls)
+	clear(j.questions)
+	clear(j.answers)
+	p.joint.Put(j)
+}
+
+// errSigning is what a peer hears when signing fails, which is a fault of this node's own.
+const errSigning = "its answer could not be signed"
+
+// call lends the memory that one answer takes; write gives it back.
+func (p *responder) call() *responderCall {
 	c, _ := p.calls.Get().(*responderCall)
 	if c == nil {
 		c = new(responderCall)
 	}
-	start := time.Now()
-	c.a.Classes, c.a.Labels, c.a.Probabilities, c.a.Signature = p.local.classes, c.a.Labels[:0], c.a.Probabilities[:0], nil
-	outcome, reason := p.vote(ctx, c, ask)
-	if outcome == consensus.OK && c.q.Sign {
-		outcome, reason = p.sign(peer, c)
-	}
+	a := &c.a
+	a.Classes, a.Labels, a.Probabilities = p.local.classes, a.Labels[:0], a.Probabilities[:0]
+	a.Signature, a.Inclusion.Size, a.Inclusion.Path = a.Signature[:0], 0, a.Inclusion.Path[:0]
+	return c
+}
+
+// write appends an answer to dst.
+func (p *responder) write(ctx context.Context, peer identity.ID, c *responderCall, outcome consensus.Outcome, reason string, elapsed time.Duration, dst []byte) []byte {
+	a := &c.a
 	if outcome != consensus.OK {
-		c.a.Labels, c.a.Probabilities = c.a.Labels[:0], c.a.Probabilities[:0]
+		a.Labels, a.Probabilities, a.Signature, a.Inclusion.Size = a.Labels[:0], a.Probabilities[:0], a.Signature[:0], 0
 	}
 	p.votes.add(outcome, 1)
-	c.a.Outcome, c.a.Reason = byte(outcome), reason
-	elapsed := time.Since(start)
-	c.a.Micros = uint32(min(elapsed.Microseconds(), 1<<31))
-	dst = c.a.Append(dst)
+	a.Outcome, a.Reason = byte(outcome), reason
+	a.Micros = uint32(min(elapsed.Microseconds(), 1<<31))
+	dst = a.Append(dst)
 	if p.log.Enabled(ctx, slog.LevelDebug) {
 		p.log.LogAttrs(ctx, slog.LevelDebug, "voted",
 			slog.String("request_id", clean(c.q.RequestID)), slog.String("round", ulid.ULID(c.q.Round).String()),
@@ -111,15 +176,6 @@ func (p *responder) vote(ctx context.Context, c *responderCall, ask []byte) (con
 		c.a.Labels = append(c.a.Labels, uint16(y))
 	}
 	c.a.Probabilities = appendMillionths(c.a.Probabilities, given(c.probs))
-	return consensus.OK, ""
-}
-
-// sign signs every row of the answer for the one who asked.
-func (p *responder) sign(requester identity.ID, c *responderCall) (consensus.Outcome, string) {
-	c.a.Fingerprint = p.local.fingerprint
-	if err := session.SignAnswer(p.key, requester, &c.q, &c.a); err != nil {
-		return consensus.Internal, "its answer could not be signed"
-	}
 	return consensus.OK, ""
 }
 

@@ -112,7 +112,7 @@ func (r *round) begin(inv *invited, q *api.Question) error {
 	r.start = q.Start
 	r.limit = e.limit(q)
 	r.rows = append(r.rows[:0], q.Rows...)
-	r.question = session.Question{Round: r.id, RequestID: r.request, Task: e.local.digest, Columns: e.local.columns, Rows: r.rows, Sign: q.Receipt}
+	r.question = session.Question{Round: r.id, RequestID: r.request, Task: e.local.digest, Columns: e.local.columns, Rows: r.rows, Sign: q.Receipt, Jointly: q.Receipt}
 	r.sign = q.Receipt
 	r.rule, r.learnt, r.plan = e.rule(q, inv)
 	if r.plan.Method == consensus.EM {

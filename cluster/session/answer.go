@@ -64,7 +64,9 @@ func (l *link) asked(payload []byte) error {
 	case l.m.cfg.Responder == nil:
 		l.answers = appendFailure(l.answers, id, false, "it answers no questions")
 	case l.quick(ask):
-		l.answerHere(id, ask)
+		if !l.gather(id, ask) {
+			l.answerHere(id, ask)
+		}
 	default:
 		return l.enqueue(&job{id: id, ask: append(l.m.workers.buffer(), ask...)})
 	}

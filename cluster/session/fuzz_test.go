@@ -13,6 +13,7 @@ func FuzzQuestion(f *testing.F) {
 	q := sampleQuestion()
 	f.Add(q.Append(nil))
 	f.Add((&Question{Columns: 1, Rows: []float64{0}}).Append(nil))
+	f.Add((&Question{Columns: 1, Rows: []float64{0}, Sign: true, Jointly: true}).Append(nil))
 	f.Add((&Question{Columns: MaxColumns, Rows: make([]float64, 2*MaxColumns)}).Append(nil))
 	f.Add([]byte{})
 	f.Add([]byte{1, 1})
@@ -42,6 +43,8 @@ func FuzzAnswer(f *testing.F) {
 	a := sampleAnswer()
 	f.Add(a.Append(nil))
 	f.Add((&Answer{Outcome: 5, Reason: "no"}).Append(nil))
+	_, joint := jointVotes(f, newKey(f), "asker", 5)
+	f.Add(joint[4].Append(nil))
 	f.Add((&Answer{Classes: MaxClasses, Labels: []uint16{1}, Probabilities: make([]uint32, MaxClasses)}).Append(nil))
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -79,6 +82,7 @@ func FuzzFrames(f *testing.F) {
 	ask := appendFrame(nil, frameAsk, 1, append(make([]byte, 4), "quick"...))
 	f.Add(ask, uint8(0))
 	f.Add(bytes.Repeat(ask, 100), uint8(7))
+	f.Add(bytes.Repeat(jointAsk(1), 70), uint8(255))
 	f.Add(appendFrame(nil, frameAnswer, 1, []byte("answer")), uint8(3))
 	f.Add(append(appendFrame(nil, frameAnswerStart, 1, []byte{0, 0, 0, 6, 'a'}), appendFrame(nil, frameAnswerMore, 1, []byte("nswer"))...), uint8(1))
 	f.Add(append(appendFrame(nil, frameAskStart, 9, []byte{0, 0, 0, 6, 'a'}), appendFrame(nil, frameAskMore, 9, []byte("nswer"))...), uint8(1))
@@ -88,7 +92,7 @@ func FuzzFrames(f *testing.F) {
 	f.Add(appendFrame(appendFrame(nil, frameDrain, 3, nil), frameBye, 4, []byte("bye")), uint8(5))
 	f.Add([]byte{0xff, 0xff, 0xff, 0xff, 1}, uint8(2))
 	f.Add([]byte{0, 0, 0, 4, byte(frameMux), 0, 0, 0, 0}, uint8(2))
-	m, err := New(Config{Key: newKey(f), Responder: echo{}})
+	m, err := New(Config{Key: newKey(f), Responder: jointEcho{}})
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -41,6 +41,7 @@ type link struct {
 
 	scan    frameScanner // the reader's
 	answers []byte       // the reader's: answers not yet written
+	joint   jointAsks    // the reader's: questions to be answered together
 
 	yamux *yamux.Session
 	mux   *muxConn

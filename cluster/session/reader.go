@@ -42,12 +42,16 @@ func (l *link) dealWithAll() error {
 			return err
 		}
 		if !ok {
+			l.answerJoint() // before the next read, for the questions stand in its buffer
 			return l.flushAnswers()
 		}
 		if err := l.dealWith(t, payload); err != nil {
 			return err
 		}
 		l.read.Add(uint32(frameHeader + len(payload)))
+		if len(l.joint.ids) == maxJoint {
+			l.answerJoint()
+		}
 		if len(l.answers) >= answersShare {
 			if err := l.flushAnswers(); err != nil {
 				return err

@@ -61,6 +61,17 @@ type Responder interface {
 	Answer(ctx context.Context, peer identity.ID, ask, dst []byte) []byte
 }
 
+// JointResponder is a Responder that saves something by answering questions together: one
+// signature may be over all their answers.
+type JointResponder interface {
+	Responder
+	// AnswerJointly answers questions of peer that came together, two or more, each of which is
+	// Quick and allows a joint signature (see PeekQuestion). It calls answered once for
+	// each, with its place in asks, and with an answer that is only valid during the call.
+	// asks are only valid until it returns.
+	AnswerJointly(ctx context.Context, peer identity.ID, asks [][]byte, answered func(i int, answer []byte))
+}
+
 // Config says how a Manager talks. The zero value of a duration means its default.
 type Config struct {
 	Key *identity.Key

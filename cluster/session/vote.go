@@ -14,6 +14,7 @@ type Question struct {
 	Columns   int       // features a row, 1 to MaxColumns
 	Rows      []float64 // row after row, all finite; at least one row
 	Sign      bool      // the answer is to be signed (a receipt or evidence needs it)
+	Jointly   bool      // one signature may do for this answer and others; only with Sign and one row
 }
 
 // Answer is what comes back. Outcome holds a consensus.Outcome as a byte. That
@@ -28,7 +29,19 @@ type Answer struct {
 	Probabilities []uint32 // rows x classes, millionths; nil if the model has none
 	Fingerprint   [32]byte // of the fitted model; travels with signatures only
 	Signature     []byte   // when asked for: 64 bytes for each row, see Statement
+	Inclusion     Inclusion
 }
+
+// Inclusion is the place of a vote among those that one signature is over: the root of a
+// merkle.Tree with their Statements as leaves. The zero Inclusion is that of a vote that was
+// signed alone.
+type Inclusion struct {
+	Index, Size uint16 // Size is at least 2
+	Path        []byte // 32 bytes for each digest
+}
+
+// Alone reports whether the signature is over this one vote.
+func (in *Inclusion) Alone() bool { return in.Size == 0 }
 
 // Limits of questions and answers.
 const (

@@ -32,7 +32,8 @@ func TestQuestionsSurviveTheRoundTrip(t *testing.T) {
 	var got Question // used again and again, as a responder does
 	wide := Question{Columns: MaxColumns, Rows: make([]float64, MaxColumns)}
 	long := Question{RequestID: strings.Repeat("x", 64), Columns: 1, Rows: make([]float64, 10_000)}
-	for _, q := range []Question{wide, sampleQuestion(), long, {Columns: 4, Rows: []float64{1, 2, 3, 4}}, sampleQuestion()} {
+	joint := Question{Columns: 4, Rows: []float64{1, 2, 3, 4}, Sign: true, Jointly: true}
+	for _, q := range []Question{wide, sampleQuestion(), long, joint, {Columns: 4, Rows: []float64{1, 2, 3, 4}}, sampleQuestion()} {
 		if err := got.Decode(q.Append(nil)); err != nil {
 			t.Fatal(err)
 		}
@@ -98,6 +99,7 @@ func TestBadQuestionsAreRefused(t *testing.T) {
 	for name, change := range map[string]func([]byte) []byte{
 		"another version":         func(b []byte) []byte { b[0] = 2; return b },
 		"unknown flags":           func(b []byte) []byte { b[1] |= 0x80; return b },
+		"a joint one of rows":     func(b []byte) []byte { b[1] |= flagJointly; return b },
 		"a byte too many":         func(b []byte) []byte { return append(b, 0) },
 		"a request id too long":   func(b []byte) []byte { b[50] = 65; return b },
 		"a request id unprinting": func(b []byte) []byte { b[51] = '\n'; return b },
@@ -132,7 +134,8 @@ func TestBadAnswersAreRefused(t *testing.T) {
 	const classes, rows, labels = 8, 10, 14
 	for name, change := range map[string]func([]byte) []byte{
 		"another version":        func(b []byte) []byte { b[0] = 0; return b },
-		"unknown flags":          func(b []byte) []byte { b[1] |= 4; return b },
+		"unknown flags":          func(b []byte) []byte { b[1] |= 8; return b },
+		"a joint one of rows":    func(b []byte) []byte { b[1] |= flagJoint; return b },
 		"a byte too many":        func(b []byte) []byte { return append(b, 0) },
 		"a reason too long":      func(b []byte) []byte { b[3] = 255; return append(b, make([]byte, 255)...) },
 		"too many classes":       func(b []byte) []byte { binary.BigEndian.PutUint16(b[classes:], MaxClasses+1); return b },

@@ -5,21 +5,25 @@ import (
 	"fmt"
 	"math"
 	"slices"
+
+	"caucus/cluster/merkle"
 )
 
 // The encodings, version 1, big-endian. Every value has one encoding, and
 // nothing may follow it.
 //
-//	question: 1 u8 | flags u8 (1: sign) | round 16 | task 32 | request id u8+bytes |
+//	question: 1 u8 | flags u8 (1: sign, 2: or jointly) | round 16 | task 32 | request id u8+bytes |
 //	          columns u16 | rows u32 | values f64...
-//	answer:   1 u8 | flags u8 (1: probabilities, 2: signed) | outcome u8 | reason u8+bytes |
-//	          micros u32 | classes u16 | rows u32 | labels u16... |
-//	          probabilities u32... | fingerprint 32, signatures 64 a row
+//	answer:   1 u8 | flags u8 (1: probabilities, 2: signed, 4: jointly) | outcome u8 | reason u8+bytes |
+//	          micros u32 | classes u16 | rows u32 | index u16, size u16 | labels u16... |
+//	          probabilities u32... | fingerprint 32, signatures 64 a row | path 32...
 const (
 	voteVersion       = 1
 	flagSign          = 1
+	flagJointly       = 2
 	flagProbabilities = 1
 	flagSigned        = 2
+	flagJoint         = 4
 	signatureLength   = 64
 )
 
@@ -29,6 +33,9 @@ func (q *Question) Append(dst []byte) []byte {
 	var flags byte
 	if q.Sign {
 		flags = flagSign
+	}
+	if q.Jointly {
+		flags |= flagJointly
 	}
 	id := q.RequestID[:min(len(q.RequestID), maxRequestID)]
 	dst = slices.Grow(dst, 57+len(id)+8*len(q.Rows))
@@ -70,8 +77,10 @@ func (q *Question) Decode(b []byte) error {
 	switch {
 	case version != voteVersion:
 		return r.err("a question is of version %d, want %d", version, voteVersion)
-	case flags&^flagSign != 0:
+	case flags&^(flagSign|flagJointly) != 0:
 		return r.err("a question has unknown flags %#x", flags)
+	case flags == flagJointly, flags&flagJointly != 0 && rows != 1:
+		return r.err("a question wants a joint signature, which is for one row that is to be signed")
 	case len(id) > maxRequestID || slices.ContainsFunc(id, func(c byte) bool { return !printableASCII(c) }):
 		return r.err("a question's request id is not up to %d printable characters", maxRequestID)
 	case q.Columns < 1 || q.Columns > MaxColumns:
@@ -81,7 +90,7 @@ func (q *Question) Decode(b []byte) error {
 	case len(r.b) != int(rows)*q.Columns*8:
 		return r.err("a question of %d rows of %d columns has %d bytes of values", rows, q.Columns, len(r.b))
 	}
-	q.Sign = flags&flagSign != 0
+	q.Sign, q.Jointly = flags&flagSign != 0, flags&flagJointly != 0
 	if q.RequestID != string(id) {
 		q.RequestID = string(id)
 	}
@@ -108,13 +117,20 @@ func (a *Answer) Append(dst []byte) []byte {
 	if len(a.Signature) > 0 {
 		flags |= flagSigned
 	}
+	if !a.Inclusion.Alone() {
+		flags |= flagJoint
+	}
 	reason := a.Reason[:min(len(a.Reason), maxReason)]
-	dst = slices.Grow(dst, 46+len(reason)+2*len(a.Labels)+4*len(a.Probabilities)+len(a.Signature))
+	dst = slices.Grow(dst, 46+len(reason)+2*len(a.Labels)+4*len(a.Probabilities)+len(a.Signature)+4+len(a.Inclusion.Path))
 	dst = append(dst, voteVersion, flags, a.Outcome, byte(len(reason)))
 	dst = append(dst, reason...)
 	dst = binary.BigEndian.AppendUint32(dst, a.Micros)
 	dst = binary.BigEndian.AppendUint16(dst, uint16(a.Classes))
 	dst = binary.BigEndian.AppendUint32(dst, uint32(len(a.Labels)))
+	if flags&flagJoint != 0 {
+		dst = binary.BigEndian.AppendUint16(dst, a.Inclusion.Index)
+		dst = binary.BigEndian.AppendUint16(dst, a.Inclusion.Size)
+	}
 	for _, l := range a.Labels {
 		dst = binary.BigEndian.AppendUint16(dst, l)
 	}
@@ -124,6 +140,9 @@ func (a *Answer) Append(dst []byte) []byte {
 	if flags&flagSigned != 0 {
 		dst = append(dst, a.Fingerprint[:]...)
 		dst = append(dst, a.Signature...)
+	}
+	if flags&flagJoint != 0 {
+		dst = append(dst, a.Inclusion.Path...)
 	}
 	return dst
 }
@@ -145,8 +164,10 @@ func (a *Answer) Decode(b []byte) error {
 	switch {
 	case version != voteVersion:
 		return r.err("an answer is of version %d, want %d", version, voteVersion)
-	case flags&^(flagProbabilities|flagSigned) != 0:
+	case flags&^(flagProbabilities|flagSigned|flagJoint) != 0:
 		return r.err("an answer has unknown flags %#x", flags)
+	case flags&flagJoint != 0 && (flags&flagSigned == 0 || rows != 1):
+		return r.err("an answer of %d rows has a joint signature, which is for one row", rows)
 	case len(reason) > maxReason:
 		return r.err("an answer's reason has %d bytes, the limit is %d", len(reason), maxReason)
 	case a.Classes > MaxClasses:
@@ -162,6 +183,15 @@ func (a *Answer) Decode(b []byte) error {
 	}
 	if flags&flagSigned != 0 {
 		want += 32 + signatureLength*int64(rows)
+	}
+	a.Inclusion.Index, a.Inclusion.Size = 0, 0
+	if flags&flagJoint != 0 {
+		a.Inclusion.Index, a.Inclusion.Size = r.u16(), r.u16()
+		path := merkle.PathLength(int(a.Inclusion.Index), int(a.Inclusion.Size))
+		if path < merkle.Size { // also of the only leaf, which is signed alone
+			return r.err("an answer's signature is over vote %d of %d", a.Inclusion.Index, a.Inclusion.Size)
+		}
+		want += int64(path)
 	}
 	if int64(len(r.b)) != want {
 		return r.err("an answer of %d rows and %d classes has %d bytes of votes, want %d", rows, a.Classes, len(r.b), want)
@@ -186,10 +216,11 @@ func (a *Answer) Decode(b []byte) error {
 			}
 		}
 	}
-	a.Fingerprint, a.Signature = [32]byte{}, a.Signature[:0]
+	a.Fingerprint, a.Signature, a.Inclusion.Path = [32]byte{}, a.Signature[:0], a.Inclusion.Path[:0]
 	if flags&flagSigned != 0 {
 		r.copy(a.Fingerprint[:])
-		a.Signature = append(a.Signature, r.b...)
+		a.Signature = append(a.Signature, r.bytes(signatureLength*rows)...)
+		a.Inclusion.Path = append(a.Inclusion.Path, r.b...)
 	}
 	return nil
 }

@@ -15,6 +15,7 @@ import (
 const (
 	featuresContext  = "caucus features v1\x00"
 	statementContext = "caucus vote v1\x00"
+	jointContext     = "caucus votes v1\x00"
 )
 
 // ErrSignature is wrapped by what VerifyAnswer finds wrong.
@@ -103,7 +104,7 @@ func SignAnswer(k *identity.Key, requester identity.ID, q *Question, a *Answer) 
 	if err := fits(q, a); err != nil {
 		return err
 	}
-	a.Signature = a.Signature[:0]
+	a.Signature, a.Inclusion = a.Signature[:0], Inclusion{}
 	for i := range a.Labels {
 		s := statement(requester, k.ID(), q, a, i)
 		a.Signature = append(a.Signature, s.Sign(k)...)
@@ -113,12 +114,12 @@ func SignAnswer(k *identity.Key, requester identity.ID, q *Question, a *Answer) 
 
 // VerifyAnswer checks the signatures on every row of a, voter's answer to q which
 // requester asked. What is wrong wraps ErrSignature, or ErrFrame if a cannot be
-// an answer to q.
+// an answer to q. An answer that was signed jointly needs a Checked.
 func VerifyAnswer(pub ed25519.PublicKey, requester, voter identity.ID, q *Question, a *Answer) error {
 	if err := fits(q, a); err != nil {
 		return err
 	}
-	if len(a.Signature) != signatureLength*q.Len() {
+	if len(a.Signature) != signatureLength*q.Len() || !a.Inclusion.Alone() {
 		return fmt.Errorf("%w: %d bytes of signatures for %d rows", ErrSignature, len(a.Signature), q.Len())
 	}
 	for i := range a.Labels {

@@ -9,18 +9,15 @@
 package receipt
 
 import (
-	"bytes"
 	"encoding/base64"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 
-	"caucus/cluster/identity"
 	"caucus/node/consensus"
 )
 
 // Version is of the format.
-const Version = 1
+const Version = 2
 
 // MaxBytes is the most that Verify reads.
 const MaxBytes = 512 << 20
@@ -64,7 +61,17 @@ type Vote struct {
 	Outcome       string   `json:"outcome"`
 	Label         int      `json:"label"` // -1 unless ok
 	Probabilities []uint32 `json:"probabilities,omitempty"`
-	Signature     Bytes    `json:"signature,omitempty"`
+	// Signature is the voter's. Absent for the node that was asked, whose vote is signed with
+	// the receipt.
+	Signature Bytes      `json:"signature,omitempty"`
+	Inclusion *Inclusion `json:"inclusion,omitempty"` // absent: the signature is over this vote alone
+}
+
+// Inclusion is the vote's place among those that one signature is over; see session.Inclusion.
+type Inclusion struct {
+	Index uint16 `json:"index"`
+	Size  uint16 `json:"size"`
+	Path  Bytes  `json:"path"`
 }
 
 // Evidence is what the weights were learnt from.
@@ -142,41 +149,6 @@ func (d *Digest) UnmarshalText(text []byte) error {
 type textError struct{ text, why string }
 
 func (e *textError) Error() string { return e.why }
-
-// signContext keeps a receipt's signature from being of use as any other.
-const signContext = "caucus receipt v1\x00"
-
-// Encode signs the receipt with the key of the node that was asked and returns its one
-// form, a line of JSON with its line feed.
-func (r *Receipt) Encode(key *identity.Key) ([]byte, error) {
-	signed, err := r.signed()
-	if err != nil {
-		return nil, err
-	}
-	r.Signature = key.Sign(signed)
-	// The signature is last and was empty: put into its place, the rest need not be encoded again.
-	const end = "\"}\n"
-	text := base64.StdEncoding.AppendEncode(signed[:len(signed)-len(end)], r.Signature)
-	return append(text, end...)[len(signContext):], nil
-}
-
-// signed is what the signature is over: the receipt with an empty signature.
-func (r *Receipt) signed() ([]byte, error) {
-	bare := *r
-	bare.Signature = Bytes{}
-	b, err := bare.encode()
-	return append([]byte(signContext), b...), err
-}
-
-func (r *Receipt) encode() ([]byte, error) {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b) // ends with a line feed
-	e.SetEscapeHTML(false)
-	if err := e.Encode(r); err != nil {
-		return nil, fmt.Errorf("encode a receipt: %w", err)
-	}
-	return b.Bytes(), nil
-}
 
 // Counted returns the outcome in the receipt's form.
 func Counted(res *consensus.Result) Outcome {

@@ -68,13 +68,35 @@ func newStage(t testing.TB) *stage {
 	return s
 }
 
-// vote is member i's signed vote for the first member.
+// vote is member i's vote for the first member, signed alone.
 func (s *stage) vote(i int, round ulid.ULID, row []float64, label int, probabilities ...uint32) []byte {
 	st := session.Statement{
 		Requester: s.cards[0].ID, Voter: s.cards[i].ID, Round: round, Features: session.FeaturesDigest(row), Task: s.task.Digest(),
 		Fingerprint: s.cards[i].Fingerprint, Label: uint16(label), Classes: 3, Probabilities: probabilities,
 	}
 	return st.Sign(s.keys[i])
+}
+
+// joint is the same vote, signed together with six that the first member asked for in the same moment.
+func (s *stage) joint(t testing.TB, i int, round ulid.ULID, row []float64, label int, probabilities ...uint32) ([]byte, *Inclusion) {
+	t.Helper()
+	const index, size = 4, 7
+	var questions []*session.Question
+	var answers []*session.Answer
+	for k := range size {
+		q := &session.Question{Round: ulid.ULID{byte(k)}, Task: s.task.Digest(), Columns: len(row), Rows: []float64{1, 2, 3, float64(k)}}
+		a := &session.Answer{Classes: 3, Labels: []uint16{0}, Probabilities: []uint32{1_000_000, 0, 0}, Fingerprint: s.cards[i].Fingerprint}
+		if k == index {
+			q.Round, q.Rows, a.Labels[0], a.Probabilities = round, row, uint16(label), probabilities
+		}
+		questions, answers = append(questions, q), append(answers, a)
+	}
+	var signer session.JointSigner
+	if err := signer.Sign(s.keys[i], s.cards[0].ID, questions, answers); err != nil {
+		t.Fatal(err)
+	}
+	a := answers[index]
+	return a.Signature, &Inclusion{Index: a.Inclusion.Index, Size: a.Inclusion.Size, Path: a.Inclusion.Path}
 }
 
 // records are those of n labelled rows, on which the first member is right, the second wrong and the third away.
@@ -103,8 +125,19 @@ func (s *stage) records(t testing.TB, n int) [][]byte {
 	return raws
 }
 
-// receipt is one of a round in which the first two members vote differently and the third does not answer.
-func (s *stage) receipt(t testing.TB, method consensus.Method, records [][]byte) []byte {
+// receipt is one of a round in which the first two members vote differently and the third
+// does not answer. The second one's vote may be signed together with others.
+func (s *stage) receipt(t testing.TB, method consensus.Method, records [][]byte, together bool) []byte {
+	t.Helper()
+	b, err := s.document(t, method, records, together).Encode(s.keys[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// document is that receipt before it is signed.
+func (s *stage) document(t testing.TB, method consensus.Method, records [][]byte, together bool) *Receipt {
 	t.Helper()
 	row := []float64{5.1, 3.5, 1.4, 0.2}
 	var snapshot *evidence.Snapshot
@@ -144,7 +177,14 @@ func (s *stage) receipt(t testing.TB, method consensus.Method, records [][]byte)
 		v := Vote{Voter: string(s.cards[i].ID), Outcome: "timeout", Label: -1}
 		counted := consensus.Vote{Outcome: consensus.Timeout}
 		if probabilities != nil {
-			v = Vote{Voter: v.Voter, Outcome: "ok", Label: i, Probabilities: probabilities, Signature: s.vote(i, s.round, row, i, probabilities...)}
+			v = Vote{Voter: v.Voter, Outcome: "ok", Label: i, Probabilities: probabilities}
+			switch {
+			case i == 0: // signs its vote with the receipt
+			case together:
+				v.Signature, v.Inclusion = s.joint(t, i, s.round, row, i, probabilities...)
+			default:
+				v.Signature = s.vote(i, s.round, row, i, probabilities...)
+			}
 			counted = consensus.Vote{Outcome: consensus.OK, Label: i}
 			for _, p := range probabilities {
 				counted.Probabilities = append(counted.Probabilities, consensus.Millionths(p))
@@ -156,19 +196,16 @@ func (s *stage) receipt(t testing.TB, method consensus.Method, records [][]byte)
 	var res consensus.Result
 	c.Result(&res)
 	x.Outcome = Counted(&res)
-	b, err := x.Encode(s.keys[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
+	return x
 }
 
 // TestVectors holds the format to testdata: signatures are deterministic (RFC 8032), so a receipt is.
 func TestVectors(t *testing.T) {
 	s := newStage(t)
 	for name, b := range map[string][]byte{
-		"majority.json": s.receipt(t, consensus.Majority, nil),
-		"auto.json":     s.receipt(t, consensus.Auto, s.records(t, 12)),
+		"majority.json": s.receipt(t, consensus.Majority, nil, false),
+		"together.json": s.receipt(t, consensus.Majority, nil, true),
+		"auto.json":     s.receipt(t, consensus.Auto, s.records(t, 12), false),
 	} {
 		path := filepath.Join("testdata", name)
 		if *update {
@@ -187,14 +224,20 @@ func TestVectors(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		if !rep.Recomputed || rep.Receipt.Outcome.Status != map[string]string{"majority.json": "tie", "auto.json": "degraded"}[name] {
+		if !rep.Recomputed || rep.Receipt.Outcome.Status != map[string]string{"majority.json": "tie", "together.json": "tie", "auto.json": "degraded"}[name] {
 			t.Errorf("%s: %+v", name, rep.Receipt.Outcome)
 		}
 	}
 }
 
 func TestNoByteOfAReceiptCanBeChangedUnseen(t *testing.T) {
-	b := newStage(t).receipt(t, consensus.Majority, nil)
+	for _, together := range []bool{false, true} {
+		noByteCanBeChanged(t, newStage(t).receipt(t, consensus.Majority, nil, together))
+	}
+}
+
+func noByteCanBeChanged(t *testing.T, b []byte) {
+	t.Helper()
 	for i := 0; i < len(b); i += stride {
 		for _, to := range []byte{b[i] ^ 1, b[i] ^ 0x20, ' ', '"', '0'} {
 			if to == b[i] {
@@ -250,7 +293,7 @@ func TestEvidenceInAReceiptMustBeWholeAndTrue(t *testing.T) {
 		t.Fatalf("%v", err)
 	}
 	// Fewer than the digest speaks of: whole in itself, and yet not that evidence.
-	b := s.receipt(t, consensus.Auto, records)
+	b := s.receipt(t, consensus.Auto, records, false)
 	cut := strings.Index(string(b), base64.StdEncoding.EncodeToString(records[11]))
 	short := append(bytes.Clone(b[:cut-2]), b[cut+len(base64.StdEncoding.EncodeToString(records[11]))+1:]...)
 	var f *Fault
@@ -261,19 +304,20 @@ func TestEvidenceInAReceiptMustBeWholeAndTrue(t *testing.T) {
 
 func FuzzVerify(f *testing.F) {
 	s := newStage(f)
-	good := s.receipt(f, consensus.Majority, nil)
+	good, joint := s.receipt(f, consensus.Majority, nil, false), s.receipt(f, consensus.Majority, nil, true)
 	f.Add(good)
+	f.Add(joint)
 	f.Add([]byte(`{"version":1}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		rep, err := Verify(b)
-		if err == nil && !bytes.Equal(b, good) {
+		if err == nil && !bytes.Equal(b, good) && !bytes.Equal(b, joint) {
 			t.Errorf("%s holds: %+v", b, rep)
 		}
 	})
 }
 
 func BenchmarkVerify(b *testing.B) {
-	receipt := newStage(b).receipt(b, consensus.Majority, nil)
+	receipt := newStage(b).receipt(b, consensus.Majority, nil, false)
 	for b.Loop() {
 		if _, err := Verify(receipt); err != nil {
 			b.Fatal(err)

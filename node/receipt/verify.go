@@ -15,6 +15,7 @@ import (
 
 	"caucus/cluster/evidence"
 	"caucus/cluster/identity"
+	"caucus/cluster/merkle"
 	"caucus/cluster/session"
 	"caucus/ml"
 	"caucus/node/consensus"
@@ -87,7 +88,7 @@ func (v *verifier) form(b []byte) error {
 	if err := d.Decode(&v.r); err != nil {
 		return jsonFault(err, b)
 	}
-	again, err := v.r.encode()
+	again, err := v.r.append(make([]byte, 0, len(b)))
 	if err != nil {
 		return fault("the file", "%v", err)
 	}
@@ -189,7 +190,7 @@ func (v *verifier) votes() error {
 		}
 		v.outcomes = append(v.outcomes, o)
 		if o != consensus.OK {
-			if vote.Label != -1 || vote.Probabilities != nil || vote.Signature != nil {
+			if vote.Label != -1 || vote.Probabilities != nil || vote.Signature != nil || vote.Inclusion != nil {
 				return fault(where, "%s did not vote, and yet there is a vote", card.Name)
 			}
 			continue
@@ -197,12 +198,25 @@ func (v *verifier) votes() error {
 		if vote.Label < 0 || vote.Label >= len(v.r.Task.Labels) {
 			return fault(where+".label", "the task has no class %d", vote.Label)
 		}
+		if vote.Voter == v.r.Asked {
+			if vote.Signature != nil || vote.Inclusion != nil {
+				return fault(where+".signature", "%s was asked and signs its vote with the receipt, so there is none of its own", card.Name)
+			}
+			continue
+		}
+		var in session.Inclusion
+		if i := vote.Inclusion; i != nil {
+			in = session.Inclusion{Index: i.Index, Size: i.Size, Path: i.Path}
+			if path := merkle.PathLength(int(in.Index), int(in.Size)); in.Size < 2 || path != len(in.Path) {
+				return fault(where+".inclusion", "vote %d of %d has no path of %d bytes", in.Index, in.Size, len(in.Path))
+			}
+		}
 		s := session.Statement{
 			Requester: identity.ID(v.r.Asked), Voter: card.ID, Round: v.round, Features: features, Task: v.digest,
 			Fingerprint: card.Fingerprint, Label: uint16(vote.Label), Classes: len(v.r.Task.Labels), Probabilities: vote.Probabilities,
 		}
-		if !s.Verify(card.PublicKey, vote.Signature) {
-			return fault(where+".signature", "%s did not sign this vote on this row in this round with the model on its card", card.Name)
+		if !s.VerifyIncluded(card.PublicKey, vote.Signature, &in) {
+			return fault(where+".signature", "%s did not sign this vote on this row in this round with the model on its card, or not in that place", card.Name)
 		}
 	}
 	return nil
@@ -339,7 +353,9 @@ func compareOutcomes(got *Outcome, want Outcome) error {
 
 // signature checks that the node that was asked vouches for the whole.
 func (v *verifier) signature() error {
-	signed, err := v.r.signed()
+	bare := v.r
+	bare.Signature = nil
+	text, err := bare.append(nil)
 	if err != nil {
 		return fault("the file", "%v", err)
 	}
@@ -347,8 +363,8 @@ func (v *verifier) signature() error {
 		if string(v.cards[i].ID) != v.r.Asked {
 			continue
 		}
-		if len(v.r.Signature) != 64 || !ed25519.Verify(v.cards[i].PublicKey, signed, v.r.Signature) {
-			return fault("signature", "%s did not sign this receipt as it stands: something that only its signature covers was changed (names, the rule's options, what became of those who did not vote, weights without their evidence)", v.cards[i].Name)
+		if len(v.r.Signature) != 64 || !ed25519.Verify(v.cards[i].PublicKey, signed(text), v.r.Signature) {
+			return fault("signature", "%s did not sign this receipt as it stands: something that only its signature covers was changed (its own vote, names, the rule's options, what became of those who did not vote, weights without their evidence)", v.cards[i].Name)
 		}
 	}
 	return nil
