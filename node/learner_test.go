@@ -283,7 +283,7 @@ func TestTheResponderSignsTogetherWhatComesTogether(t *testing.T) {
 	}
 	asker := identity.ID(strings.Repeat("a", 32))
 	s := newBench(t, 1)
-	p := &responder{local: s.local, key: key, log: s.engine.log}
+	p := &responder{local: s.local, key: key, votes: s.engine.metrics.own, log: s.engine.log}
 	question := func(i int) session.Question {
 		return session.Question{Round: [16]byte{byte(i)}, Task: s.local.digest, Columns: 4, Rows: []float64{1, 2, 3, float64(i)}, Sign: true, Jointly: true}
 	}

@@ -58,7 +58,7 @@ func answersTo(t *testing.T, r Responder, frames ...[]byte) map[uint64]string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := m.newLink(&greeting{base: &countedConn{Conn: nowhere{}}, peer: newKey(t).ID()}, true)
+	l := m.newLink(&greeting{base: &countedConn{Conn: nowhere{}}, peer: newKey(t).ID()}, true, Direct)
 	defer l.stop()
 	var written []byte
 	l.conn = recorded{written: &written}
