@@ -18,6 +18,12 @@ import (
 	"caucus/cluster/session"
 )
 
+// The rejoin loop's wait, jittered between these.
+const (
+	defaultRejoinMin = 8 * time.Second
+	defaultRejoinMax = 12 * time.Second
+)
+
 // MaxDescription is the most bytes a description may have.
 const MaxDescription = 64 << 10
 
@@ -89,10 +95,10 @@ func New(cfg Config) (*Membership, error) {
 		cfg.ForgetAfter = 15 * time.Minute
 	}
 	if cfg.RejoinMin == 0 {
-		cfg.RejoinMin = 8 * time.Second
+		cfg.RejoinMin = defaultRejoinMin
 	}
 	if cfg.RejoinMax == 0 {
-		cfg.RejoinMax = max(12*time.Second, cfg.RejoinMin)
+		cfg.RejoinMax = max(defaultRejoinMax, cfg.RejoinMin)
 	}
 	if cfg.MaxMembers == 0 {
 		cfg.MaxMembers = 256

@@ -24,6 +24,18 @@ type timing struct {
 	announce  time.Duration // how long to wait for memberlist to send a broadcast of this node's own
 }
 
+// MinForgetAfter is the least Config.ForgetAfter that is safe at gossip's full pace. Whoever is in the smaller part of
+// a split believes for a while that it reaches a majority, until the last of its dead sessions has failed to answer
+// keep-alive (three periods: 15 s, tunnel 45 s); and after a heal it takes a pass of the rejoin loop and a dial (22 s)
+// until those who are there again are called. In neither time may anybody be forgotten. A minute, for a tunnel two, is that and
+// half as much again.
+func MinForgetAfter(p Profile) time.Duration {
+	if p == Tunnel {
+		return 2 * time.Minute
+	}
+	return time.Minute
+}
+
 // Kept for show only.
 const (
 	leftFor = time.Hour

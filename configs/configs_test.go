@@ -200,6 +200,7 @@ func TestComplaintsNameTheirSource(t *testing.T) {
 		{"a folder as configuration", "", flags("config", "/"), env(), []string{"flag --config: ", "folder"}},
 		{"an open door without a word", "", flags("listen", ":5001"), env(), []string{"flag --listen: ", "CAUCUS_TOKEN", "--open"}},
 		{"a peer slower than the round", "", flags("peer-timeout", "5s", "deadline", "4s"), env(), []string{"flag --peer-timeout: ", "deadline"}},
+		{"members forgotten at once", "seed: 1\nforget-after: 10s\n", nil, env(), []string{"n.yaml:2: ", "forget-after is 10s", "at least 1m0s"}},
 		{"nobody to join though it is required", "", flags("join-required", "true"), env(), []string{"--join ADDRESS"}},
 		{"nowhere to keep the key", "", nil, env("HOME", "", "LocalAppData", ""), []string{"--state-dir"}},
 	}

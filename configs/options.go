@@ -84,7 +84,7 @@ func Options() []Option {
 		{Name: "peer-timeout", Value: "DURATION", Default: "1.5s", Usage: "how long one member may take", set: setDuration(func(b *builder) *time.Duration { return &b.Node.PeerTimeout })},
 		{Name: "deadline", Value: "DURATION", Default: "3s", Usage: "how long a whole round may take", set: setDuration(func(b *builder) *time.Duration { return &b.Node.Deadline })},
 		{Name: "linger", Value: "DURATION", Default: "50ms", Usage: "how long to wait for the others once the answer is certain", set: setLinger},
-		{Name: "forget-after", Value: "DURATION", Default: "15m", Usage: "when a member that failed stops counting", set: setDuration(func(b *builder) *time.Duration { return &b.Node.ForgetAfter })},
+		{Name: "forget-after", Value: "DURATION", Default: "15m", Usage: "when a member that failed stops counting; at least 1m, 2m with the profile tunnel", set: setDuration(func(b *builder) *time.Duration { return &b.Node.ForgetAfter })},
 
 		{Name: "feedback-from", Value: "WHOM", Default: "members", Usage: "whose labels count: members, self, or node ids with commas between", set: setFeedbackFrom},
 		{Name: "state-dir", Value: "DIR", Default: "by name, in the user's state folder", Usage: "where key and members are kept; none: nothing is, and each start is a new node", set: setStateDir},

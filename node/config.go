@@ -49,7 +49,7 @@ type Config struct {
 	PeerTimeout  time.Duration     // default 1.5 s
 	Deadline     time.Duration     // of a round, default 3 s
 	Linger       time.Duration     // for the others once the outcome is certain, default 50 ms
-	ForgetAfter  time.Duration     // default 15 min
+	ForgetAfter  time.Duration     // default 15 min, at least cluster.MinForgetAfter (times TimeScale)
 	TimeScale    float64           // multiplies gossip's timings; for tests; 0 means 1
 	Version      string
 	Log          *slog.Logger // nil: discard
@@ -286,6 +286,10 @@ func (c *Config) validateTimes() error {
 	}
 	if !(c.TimeScale >= 0.01 && c.TimeScale <= 100) {
 		return fmt.Errorf("time scale is %v; give a factor from 0.01 to 100, 1 being real time", c.TimeScale)
+	}
+	if least := min(scaled(cluster.MinForgetAfter(c.Profile), c.TimeScale), DefaultConfig().ForgetAfter); c.ForgetAfter < least {
+		return fmt.Errorf("forget-after is %v; give at least %v (profile %s): so long it may take until a split network is noticed, or until members that are there again are called, "+
+			"and whoever forgets sooner may forget members that live; to take one out at once: caucus forget NAME", c.ForgetAfter, least, c.Profile)
 	}
 	return nil
 }

@@ -35,17 +35,21 @@ func TestAConfigurationThatIsWrongSaysWhereAndHow(t *testing.T) {
 		"open with an invite's token": {func(c *node.Config) {
 			c.Listen, c.Join = ":5001", []identity.Invite{{Address: "http://x", Token: &token}}
 		}, nil},
-		"IPv6 loopback":               {func(c *node.Config) { c.Listen = "[::1]:5001" }, nil},
-		"an unknown model":            {func(c *node.Config) { c.Fit.Kind = "oracle" }, []string{"oracle", "knn, randforest, svm, tree"}},
-		"all rows held out":           {func(c *node.Config) { c.Holdout = 1 }, []string{"holdout", "1"}},
-		"a URL with a path":           {func(c *node.Config) { c.PublicURL = "https://x.example/predict" }, []string{"public URL", "/predict"}},
-		"a URL without a scheme":      {func(c *node.Config) { c.PublicURL = "x.example" }, []string{"public URL", "https://"}},
-		"a negative quorum":           {func(c *node.Config) { c.Quorum = -1 }, []string{"quorum", "-1"}},
-		"peers slower than the round": {func(c *node.Config) { c.PeerTimeout, c.Deadline = 5*time.Second, time.Second }, []string{"peer timeout", "5s", "1s"}},
-		"a negative linger":           {func(c *node.Config) { c.Linger = -time.Second }, []string{"linger", "-1s"}},
-		"an endless deadline":         {func(c *node.Config) { c.Deadline = time.Hour }, []string{"deadline", "1h"}},
-		"a profile that is none":      {func(c *node.Config) { c.Profile = "wan" }, []string{"wan", "tunnel"}},
-		"join required of nobody":     {func(c *node.Config) { c.JoinRequired = true }, []string{"--join"}},
+		"IPv6 loopback":                 {func(c *node.Config) { c.Listen = "[::1]:5001" }, nil},
+		"an unknown model":              {func(c *node.Config) { c.Fit.Kind = "oracle" }, []string{"oracle", "knn, randforest, svm, tree"}},
+		"all rows held out":             {func(c *node.Config) { c.Holdout = 1 }, []string{"holdout", "1"}},
+		"a URL with a path":             {func(c *node.Config) { c.PublicURL = "https://x.example/predict" }, []string{"public URL", "/predict"}},
+		"a URL without a scheme":        {func(c *node.Config) { c.PublicURL = "x.example" }, []string{"public URL", "https://"}},
+		"a negative quorum":             {func(c *node.Config) { c.Quorum = -1 }, []string{"quorum", "-1"}},
+		"peers slower than the round":   {func(c *node.Config) { c.PeerTimeout, c.Deadline = 5*time.Second, time.Second }, []string{"peer timeout", "5s", "1s"}},
+		"a negative linger":             {func(c *node.Config) { c.Linger = -time.Second }, []string{"linger", "-1s"}},
+		"an endless deadline":           {func(c *node.Config) { c.Deadline = time.Hour }, []string{"deadline", "1h"}},
+		"forgetting too soon":           {func(c *node.Config) { c.ForgetAfter = 59 * time.Second }, []string{"forget-after is 59s", "at least 1m0s", "caucus forget NAME"}},
+		"forgetting as soon as it goes": {func(c *node.Config) { c.ForgetAfter = time.Minute }, nil},
+		"too soon through a tunnel":     {func(c *node.Config) { c.ForgetAfter, c.PublicURL = time.Minute, "https://x.example" }, []string{"at least 2m0s (profile tunnel)"}},
+		"soon at another pace":          {func(c *node.Config) { c.ForgetAfter, c.TimeScale = 6*time.Second, 0.1 }, nil},
+		"a profile that is none":        {func(c *node.Config) { c.Profile = "wan" }, []string{"wan", "tunnel"}},
+		"join required of nobody":       {func(c *node.Config) { c.JoinRequired = true }, []string{"--join"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := node.DefaultConfig()
