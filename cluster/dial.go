@@ -303,9 +303,12 @@ func (m *Membership) unreachable(id identity.ID, url string, err error) {
 // next (such as ports).
 func explain(err error) string {
 	var refused *session.RefusedError
+	var instead *session.InsteadError
 	switch {
 	case errors.As(err, &refused):
 		return printable(refused.Error(), 200)
+	case errors.As(err, &instead):
+		return printable(instead.Words, 200)
 	case errors.Is(err, context.DeadlineExceeded):
 		return "no answer in time"
 	case errors.Is(err, session.ErrIdentity):

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -31,6 +32,7 @@ func (m *Membership) invite(ctx context.Context, inv identity.Invite) {
 	said := ""
 	for wait := dialFirst; ; wait = min(time.Duration(float64(wait)*inviteGrows), dialLast) {
 		err := m.tryInvite(ctx, inv.Address, tokens)
+		m.noteTrouble(inv.Address, err)
 		switch {
 		case err == nil:
 			return
@@ -73,6 +75,31 @@ func (m *Membership) patience(d time.Duration) time.Duration {
 		return m.timing.of(removedRetry)
 	}
 	return d
+}
+
+// noteTrouble remembers why an invite has not led in, for Trouble.
+func (m *Membership) noteTrouble(address string, err error) {
+	var refused *session.RefusedError
+	switch {
+	case err == nil, errors.Is(err, session.ErrSelf):
+		m.troubles.Delete(address)
+	case m.ctx.Err() != nil, errors.Is(err, context.Canceled):
+	case errors.As(err, &refused):
+		m.troubles.Store(address, printable(refused.Error(), 300))
+	default:
+		m.troubles.Store(address, printable(strings.TrimPrefix(err.Error(), "session: "), 300))
+	}
+}
+
+// Trouble returns why the last attempt at each invite that has led nowhere failed, in words; empty if none did.
+func (m *Membership) Trouble() string {
+	var all []string
+	m.troubles.Range(func(_, why any) bool {
+		all = append(all, why.(string))
+		return true
+	})
+	slices.Sort(all)
+	return strings.Join(slices.Compact(all), "; ")
 }
 
 // explainInvite is what makes a reason differ from the last.

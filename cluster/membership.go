@@ -57,6 +57,7 @@ type Membership struct {
 	view atomic.Pointer[View]
 
 	storageErrs atomic.Uint64 // failed writes of the roster
+	troubles    sync.Map      // why an invite has not led in, in words, by its address
 
 	mu         sync.Mutex // guards what follows
 	roster     *roster

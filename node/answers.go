@@ -117,9 +117,16 @@ func sendFailure(err error, p *peer) (consensus.Outcome, string) {
 
 // clean makes a peer's words fit for a log or a page: short and without control characters.
 func clean(s string) string {
-	const limit = 200
+	return cleanTo(s, 200)
+}
+
+// ownWords is how long a sentence may be that this node makes itself, of what it met, for its own replies.
+const ownWords = 600
+
+// cleanTo is clean with a limit in bytes; what is cut shows it.
+func cleanTo(s string, limit int) string {
 	if len(s) > limit {
-		s = s[:limit]
+		s = strings.ToValidUTF8(s[:limit-len("…")], "") + "…"
 	}
 	s = strings.ToValidUTF8(s, "?")
 	for _, r := range s {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -459,6 +460,49 @@ func TestAJoinerThatReachesNobodySaysSo(t *testing.T) {
 	}
 	if p, err := lonely.Client.Predict(t.Context(), setosa); err != nil || p.Label != "setosa" {
 		t.Errorf("its own model answers all the same: %+v %v", p, err)
+	}
+}
+
+func TestATunnelInTheWayIsSaidInItsWords(t *testing.T) {
+	for name, tt := range map[string]struct {
+		status            int
+		contentType, body string
+		code, says        string
+	}{
+		"its warning page":        {200, "text/html", "<!DOCTYPE html><html><body>You are about to visit ab12.ngrok-free.app</body></html>", "", "ngrok shows its warning page"},
+		"its page, offline":       {404, "text/html", "<!DOCTYPE html><html>offline ERR_NGROK_3200</html>", "", "the ngrok tunnel is offline"},
+		"its text, offline":       {404, "text/plain", "The endpoint ab12.ngrok-free.app is offline.\r\n\r\nERR_NGROK_3200\r\n", "ERR_NGROK_3200", "the ngrok tunnel is offline"},
+		"nothing behind it":       {502, "text/html", "<html>gone</html>", "ERR_NGROK_8012", "nothing listens behind it"},
+		"the month is used up":    {429, "text/plain", "", "ERR_NGROK_727", "this month's requests"},
+		"a page that we know not": {200, "text/html", "<html><title>It works!</title></html>", "", "web page"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tunnel := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", tt.contentType)
+				if tt.code != "" {
+					w.Header().Set("Ngrok-Error-Code", tt.code)
+				}
+				w.WriteHeader(tt.status)
+				fmt.Fprint(w, tt.body)
+			}))
+			defer tunnel.Close()
+			n := nodetest.Launch(t, 0, func(_ int, cfg *node.Config) { cfg.Join = []identity.Invite{{Address: tunnel.URL}} })
+			n.Wait("it says what answered", func() bool {
+				_, err := n.Client.Ready(t.Context())
+				p := problem(t, err)
+				return p.Kind() == api.Joining && strings.Contains(p.Message, tt.says) && strings.Contains(p.Message, tunnel.URL)
+			})
+			// A command that is pointed at it says the same.
+			c, err := api.NewClient(tunnel.URL, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			_, err = c.Predict(t.Context(), setosa)
+			if err == nil || tt.says != "web page" && !strings.Contains(err.Error(), tt.says) {
+				t.Errorf("the client: %v", err)
+			}
+		})
 	}
 }
 

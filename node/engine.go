@@ -19,6 +19,8 @@ type directory interface {
 	View() *cluster.View
 	// Broadcast spreads a message, best effort.
 	Broadcast(msg []byte) error
+	// Trouble says why the addresses that this node was told to join have led nowhere; empty if they have.
+	Trouble() string
 }
 
 // courier carries questions to peers.
@@ -110,6 +112,9 @@ func (e *engine) open(inv *invited) error {
 		whom := "the others"
 		if e.invites != "" {
 			whom = e.invites
+		}
+		if why := e.cluster.Trouble(); why != "" {
+			return api.Problemf(api.Joining, "this node has not reached %s yet and goes on trying; what came of it the last time: %s", whom, cleanTo(why, ownWords))
 		}
 		return api.Problemf(api.Joining, "this node has not reached %s yet and goes on trying; wait, or check the address and whether that node runs", whom)
 	}

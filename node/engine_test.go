@@ -139,6 +139,10 @@ func TestANodeThatHasNotJoinedSaysWhomItWaitsFor(t *testing.T) {
 	if _, _, p := b.ask(t); p == nil || p.Kind() != api.Joining || !strings.Contains(p.Message, "http://10.0.0.5:5001") {
 		t.Errorf("%v", p)
 	}
+	b.cluster.trouble = "nothing listens there"
+	if _, _, p := b.ask(t); p == nil || !strings.Contains(p.Message, "nothing listens there") || !strings.Contains(p.Message, "http://10.0.0.5:5001") {
+		t.Errorf("%v", p)
+	}
 	b.cluster.change(func(v *cluster.View) {
 		v.Joined = true
 		v.Members[0].State, v.Members[0].Reason = cluster.Refused, "it came late"

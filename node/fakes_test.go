@@ -22,6 +22,7 @@ type fakeCluster struct {
 	mu   sync.Mutex
 	view *cluster.View
 	sent [][]byte
+	trouble string
 }
 
 func (c *fakeCluster) View() *cluster.View {
@@ -36,6 +37,8 @@ func (c *fakeCluster) Broadcast(b []byte) error {
 	c.sent = append(c.sent, b)
 	return nil
 }
+
+func (c *fakeCluster) Trouble() string { return c.trouble }
 
 // change replaces the view by an altered copy.
 func (c *fakeCluster) change(f func(*cluster.View)) {

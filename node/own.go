@@ -128,7 +128,7 @@ func problemOfModel(err error) error {
 		case consensus.Timeout, consensus.Pending:
 			kind = api.ModelTimeout
 		}
-		p = api.NewProblem(kind, clean(upstream.Error())+"; /consensus does without it")
+		p = api.NewProblem(kind, cleanTo(upstream.Error(), ownWords)+"; /consensus does without it")
 		if kind == api.Overloaded && upstream.Reply.RetryAfter > 0 {
 			p.RetryAfter = int(math.Ceil(upstream.Reply.RetryAfter.Seconds()))
 		}

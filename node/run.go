@@ -88,8 +88,12 @@ func (n *Node) await(ctx context.Context) error {
 	case ctx.Err() != nil, errors.Is(err, cluster.ErrStopped):
 		return nil
 	default:
-		return fmt.Errorf("%w: nobody answered at %s within %v; check the address and the token, and that a node runs there",
-			ErrCouldNotJoin, n.engine.invites, scaled(joinRequiredWithin, n.cfg.TimeScale))
+		why := "check the address and the token, and that a node runs there"
+		if met := n.cluster.Trouble(); met != "" {
+			why = "what came of it the last time: " + cleanTo(met, ownWords)
+		}
+		return fmt.Errorf("%w: nobody let this node in at %s within %v; %s",
+			ErrCouldNotJoin, n.engine.invites, scaled(joinRequiredWithin, n.cfg.TimeScale), why)
 	}
 }
 

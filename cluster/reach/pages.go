@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"regexp"
 	"strconv"
+	"strings"
 )
 
 // Trouble is what a tunnel or its provider says in place of the node behind it.
@@ -59,9 +60,12 @@ var troubles = map[string]Trouble{
 // 1033" or a span of class cf-error-code on its pages, and a number in JSON.
 var cloudflareCode = regexp.MustCompile(`(?i)(?:error[ _]?(?:code)?"?:?\s*|cf-error-code">\s*)(1[0-9]{3})\b`)
 
+// ngrokLine is a code of ngrok that stands alone on its line.
+var ngrokLine = regexp.MustCompile(`(?m)^(ERR_NGROK_[0-9]{1,6})\r?$`)
+
 // ExplainPage reads an answer that was to come from a node and reports whether it is a
 // tunnel's own, and what that means. body may be cut to MaxPage. What a node itself says,
-// also of tunnels, is none: only a header, a page, or Cloudflare's own statuses count.
+// also of tunnels, is none: only a header, a page, plain text, or Cloudflare's own statuses count.
 func ExplainPage(status int, h http.Header, body []byte) (Trouble, bool) {
 	body = body[:min(len(body), MaxPage)]
 	html := looksLikeHTML(body)
@@ -71,6 +75,12 @@ func ExplainPage(status int, h http.Header, body []byte) (Trouble, bool) {
 	if html {
 		if code := ngrokCodeOf(string(body)); code != "" {
 			return ngrokTrouble(code), true
+		}
+	}
+	// ngrok tells programs its errors as text, with the code on a line of its own. A node's errors are JSON.
+	if status >= 400 && strings.HasPrefix(h.Get("Content-Type"), "text/plain") {
+		if m := ngrokLine.FindSubmatch(body); m != nil {
+			return ngrokTrouble(string(m[1])), true
 		}
 	}
 	if t, ok := cloudflareTrouble(status, h, body, html); ok {

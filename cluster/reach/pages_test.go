@@ -23,6 +23,7 @@ func TestExplainPageSaysWhatATunnelMeans(t *testing.T) {
 		{"ngrok offline, told on the page alone", 404, nil, page("The endpoint is offline. ERR_NGROK_3200"), TunnelOffline, "ERR_NGROK_3200", "offline"},
 		{"ngrok offline, told in a link", 404, nil, page(`<a href="https://ngrok.com/docs/errors/err_ngrok_3200">`), TunnelOffline, "ERR_NGROK_3200", "offline"},
 		{"ngrok offline, as text", 404, ngrokHeader("ERR_NGROK_3200"), "endpoint offline", TunnelOffline, "ERR_NGROK_3200", "offline"},
+		{"ngrok offline, as text alone", 404, http.Header{"Content-Type": {"text/plain"}}, "The endpoint ab12.ngrok-free.app is offline.\r\n\r\nERR_NGROK_3200\r\n", TunnelOffline, "ERR_NGROK_3200", "offline"},
 		{"the app behind ngrok is dead", 502, ngrokHeader("ERR_NGROK_8012"), "", AppDown, "ERR_NGROK_8012", "nothing listens"},
 		{"the app behind ngrok is no web server", 502, ngrokHeader("ERR_NGROK_3004"), "", AppDown, "ERR_NGROK_3004", "HTTP"},
 		{"ngrok over its rate", 429, ngrokHeader("ERR_NGROK_734"), "", OverRate, "ERR_NGROK_734", "wait a minute"},
@@ -50,6 +51,8 @@ func TestExplainPageSaysWhatATunnelMeans(t *testing.T) {
 		{"a node's error through Cloudflare", 503, cloudflare, `{"error":"no quorum"}`, 0, "", ""},
 		{"a node's 502 through Cloudflare", 502, cloudflare, `{"error":"error code: 1033"}`, 0, "", ""},
 		{"a node that speaks of ngrok", 500, nil, `{"error":"ERR_NGROK_3200"}`, 0, "", ""},
+		{"a text that speaks of ngrok", 500, http.Header{"Content-Type": {"text/plain"}}, "if you see ERR_NGROK_3200, start ngrok", 0, "", ""},
+		{"a good answer that is a code of ngrok", 200, http.Header{"Content-Type": {"text/plain"}}, "ERR_NGROK_3200", 0, "", ""},
 		{"a node that speaks of Cloudflare", 530, nil, `error code: 1033`, 0, "", ""},
 		{"nothing", 404, nil, "", 0, "", ""},
 	}

@@ -64,7 +64,7 @@ func (m *Manager) responseError(base string, r *http.Response) error {
 	}
 	if m.cfg.Explain != nil {
 		if words, ok := m.cfg.Explain(r.StatusCode, r.Header, body); ok {
-			return fmt.Errorf("session: no node answers at %s: %s", base, printable([]byte(words)))
+			return &InsteadError{Base: base, Words: printable([]byte(words))}
 		}
 	}
 	html := strings.HasPrefix(r.Header.Get("Content-Type"), "text/html")

@@ -30,6 +30,13 @@ func (e *IdentityError) Error() string {
 }
 func (e *IdentityError) Unwrap() error { return ErrIdentity }
 
+// InsteadError says in words what answered a dial in place of a node: a tunnel's own page, most often.
+type InsteadError struct{ Base, Words string }
+
+func (e *InsteadError) Error() string {
+	return fmt.Sprintf("session: no node answers at %s: %s", e.Base, e.Words)
+}
+
 // RefusedError is the other end's refusal, in its words.
 type RefusedError struct{ Reason string }
 

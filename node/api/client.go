@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"caucus/cluster/identity"
+	"caucus/cluster/reach"
 )
 
 // maxReply bounds what a client reads; a batch over 4 MiB of input answers in less.
@@ -223,6 +224,9 @@ func ask[T any](ctx context.Context, c *Client, method, path string, query url.V
 	}
 	out := new(T)
 	if err := json.Unmarshal(b, out); err != nil {
+		if err := c.inTheWay(http.StatusOK, nil, b); err != nil {
+			return nil, err
+		}
 		return nil, fmt.Errorf("%s answered %s with something that is not a caucus node's reply (%v); is the address right?", c.base, path, err)
 	}
 	return out, nil
@@ -266,9 +270,21 @@ func (c *Client) do(ctx context.Context, method, path string, query url.Values, 
 	case len(b) > maxReply:
 		return nil, fmt.Errorf("%s answered %s with more than %d MiB; ask for fewer rows at once", c.base, path, maxReply>>20)
 	case res.StatusCode/100 != 2:
+		if err := c.inTheWay(res.StatusCode, res.Header, b); err != nil {
+			return nil, err
+		}
 		return nil, parseProblem(res.StatusCode, res.Header.Get("Content-Type"), b)
 	}
 	return b, nil
+}
+
+// inTheWay says in words that a tunnel answered in place of the node, if one did.
+func (c *Client) inTheWay(status int, h http.Header, body []byte) error {
+	t, ok := reach.ExplainPage(status, h, body)
+	if !ok || t.Code == "" && t.Kind == reach.OtherPage { // some page: the error for what is no node says as much
+		return nil
+	}
+	return fmt.Errorf("no node answers at %s: %w", c.base, t)
 }
 
 // unreachable turns a transport error into a sentence with a remedy.
