@@ -62,7 +62,8 @@ func (n *Node) openUpstream(ctx context.Context) error {
 	n.formChanged = make(chan struct{}, 1)
 	u, err := dialect.NewUpstream(dialect.UpstreamConfig{
 		URL: n.cfg.Upstream, Subject: subject, Log: log,
-		Options: dialect.Options{Timeout: n.cfg.Deadline},
+		// Who gives peers more time has a slow server, perhaps this one.
+		Options: dialect.Options{Timeout: n.cfg.Deadline, HeaderTimeout: max(dialect.DefaultHeaderTimeout, n.cfg.PeerTimeout)},
 		OnForm: func() {
 			select {
 			case n.formChanged <- struct{}{}:
@@ -184,7 +185,7 @@ func (n *Node) upstreamReady() error {
 		return nil
 	}
 	if err := n.upstream.Ready(); err != nil {
-		return api.NewProblem(api.NotReady, clean(err.Error()))
+		return api.NewProblem(api.NotReady, cleanTo(err.Error(), ownWords))
 	}
 	return nil
 }

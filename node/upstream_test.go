@@ -12,11 +12,13 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"caucus/cluster/identity"
 	"caucus/ml"
 	"caucus/node"
 	"caucus/node/api"
+	"caucus/node/dialect"
 	"caucus/node/nodetest"
 )
 
@@ -181,6 +183,116 @@ func TestWhatAnUpstreamDoesReachesTheOneWhoAsked(t *testing.T) {
 	}
 	sick.mend()
 	ready()
+}
+
+func TestWhateverAnUpstreamDoesItsNodeAnswersOrSaysWhat(t *testing.T) {
+	setosaIn := func(r *http.Request) bool {
+		x, err := strconv.ParseFloat(r.URL.Query().Get("feature2"), 64)
+		return err == nil && x < 2.5
+	}
+	// says answers with the class of the row, as a server of that habit puts it.
+	says := func(answer func(y int) string) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			switch {
+			case r.Method != http.MethodGet || r.URL.Path != "/predict" || !r.URL.Query().Has("feature2"):
+				http.NotFound(w, r)
+			case setosaIn(r):
+				fmt.Fprint(w, answer(0))
+			default:
+				fmt.Fprint(w, answer(2))
+			}
+		}
+	}
+	page := func(status int, contentType, body string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", contentType)
+			w.WriteHeader(status)
+			fmt.Fprint(w, body)
+		}
+	}
+	late := func(d time.Duration) http.HandlerFunc {
+		right := says(func(y int) string { return fmt.Sprintf(`{"prediction":%d}`, y) })
+		return func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Query().Has("feature2") {
+				select {
+				case <-time.After(d):
+				case <-r.Context().Done():
+				}
+			}
+			right(w, r)
+		}
+	}
+	labels := []string{"setosa", "versicolor", "virginica"}
+	tests := []struct {
+		name    string
+		server  http.HandlerFunc
+		change  func(*node.Config)
+		outcome string // "": it answers rightly
+		says    string
+	}{
+		{name: "a class as an integer", server: says(func(y int) string { return fmt.Sprintf(`{"prediction":%d}`, y) })},
+		{name: "a class as a float", server: says(func(y int) string { return fmt.Sprintf(`{"class":%d.0}`, y) })},
+		{name: "a label as text", server: says(func(y int) string { return fmt.Sprintf(`{"prediction":%q}`, labels[y]) })},
+		{name: "a label in the data set's words", server: says(func(y int) string { return fmt.Sprintf(`%q`, "Iris-"+labels[y]) })},
+		{name: "a list", server: says(func(y int) string { return fmt.Sprintf(`{"prediction":[%d]}`, y) })},
+		{name: "a bare list", server: says(func(y int) string { return fmt.Sprintf(`[%d]`, y) })},
+		{name: "probabilities under three names", server: says(func(y int) string {
+			p := []string{"[0.9,0.06,0.04]", "", "[0.04,0.06,0.9]"}[y]
+			return fmt.Sprintf(`{"prediction":%d,"probabilities":%s,"proba":%s,"confidences":%s}`, y, p, p, p)
+		})},
+		{name: "errors with 200", server: page(200, "application/json", `{"error":"model.pkl not found"}`), outcome: "bad_schema", says: "“model.pkl not found”"},
+		{name: "an error with 200 that is no JSON", server: page(200, "text/plain", "model.pkl not found"), outcome: "bad_json", says: "“model.pkl not found”"},
+		{name: "HTML", server: page(200, "text/html", "<html><title>Iris app</title></html>"), outcome: "bad_json", says: "“Iris app”"},
+		{name: "a tunnel's warning page", server: page(200, "text/html", "<!DOCTYPE html><html>ngrok: you are about to visit</html>"), outcome: "bad_json", says: "or a plan without that page"},
+		{name: "a tunnel that is offline", server: page(404, "text/html", "<html>ERR_NGROK_3200</html>"), outcome: "connect_error", says: "(ERR_NGROK_3200)"},
+		{name: "a class that there is not", server: says(func(int) string { return `{"prediction":7}` }), outcome: "bad_label", says: "classes 0 to 2"},
+		{name: "a class between two", server: says(func(int) string { return `{"prediction":1.5}` }), outcome: "bad_label", says: "“1.5”"},
+		{name: "null", server: says(func(int) string { return `{"prediction":null}` }), outcome: "bad_schema", says: "prediction"},
+		{name: "nothing", server: page(200, "application/json", ""), outcome: "bad_json", says: "empty"},
+		{name: "nothing but 500", server: page(500, "text/html", "<html><title>500 Internal Server Error</title></html>"), outcome: "http_error", says: "500"},
+		{name: "too late", server: late(time.Minute), outcome: "timeout", says: "in time"},
+		{name: "late, and given the time", server: late(dialect.DefaultHeaderTimeout + 200*time.Millisecond), change: func(c *node.Config) { c.PeerTimeout, c.Deadline = 30*time.Second, 30*time.Second }},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			app := httptest.NewServer(tt.server)
+			defer app.Close()
+			m := nodetest.StartOne(t, 0, func(_ int, cfg *node.Config) {
+				cfg.Upstream = app.URL
+				if tt.change != nil {
+					tt.change(cfg)
+				}
+			})
+			defer m.Stop() // before its server
+			for row, label := range map[[4]float64]string{{5.1, 3.5, 1.4, 0.2}: "setosa", {6.3, 3.3, 6.0, 2.5}: "virginica"} {
+				p, err := m.Client.Predict(t.Context(), row[:])
+				if tt.outcome == "" {
+					if err != nil || p.Label != label {
+						t.Fatalf("/predict: %+v %v", p, err)
+					}
+					if tt.change != nil {
+						break // once is enough of a slow one
+					}
+					if r, err := m.Client.Consensus(t.Context(), row[:], api.ConsensusOptions{}); err != nil || r.Label != label {
+						t.Errorf("/consensus: %+v %v", r, err)
+					}
+					continue
+				}
+				if err == nil || !strings.Contains(err.Error(), tt.says) {
+					t.Errorf("/predict: %v, want %q in it", err, tt.says)
+				}
+				_, err = m.Client.Consensus(t.Context(), row[:], api.ConsensusOptions{})
+				if p := problem(t, err); p.Kind() != api.QuorumNotReached || len(p.Votes) != 1 || p.Votes[0].Outcome != tt.outcome || !strings.Contains(p.Votes[0].Reason, tt.says) {
+					t.Errorf("/consensus: %+v", p)
+				}
+			}
+			_, err := m.Client.Ready(t.Context())
+			if (err == nil) != (tt.outcome == "") || err != nil && !strings.Contains(err.Error(), tt.says) {
+				t.Errorf("/readyz: %v", err)
+			}
+		})
+	}
 }
 
 func TestANodeMayStartBeforeItsUpstream(t *testing.T) {

@@ -104,11 +104,39 @@ func tlsReason(err error) (string, bool) {
 	return "", false
 }
 
-func redirected(location string) string {
+// redirected says where a server sends us, and what to type instead: an address without the query,
+// which is the question's.
+func redirected(asked *url.URL, location string) string {
 	if location == "" {
 		return "it sends us elsewhere without saying where; redirects are not followed"
 	}
-	return fmt.Sprintf("it sends us to %s; redirects are not followed: if you trust that address, give it instead", show(location))
+	to, err := asked.Parse(location)
+	if err != nil {
+		return fmt.Sprintf("it sends us to %s, which is no URL; redirects are not followed", show(location))
+	}
+	plain := *to
+	plain.User, plain.RawQuery, plain.ForceQuery, plain.Fragment, plain.RawFragment = nil, "", false, "", ""
+	address := show(plain.String())
+	switch {
+	case sameBut(asked, location):
+		return fmt.Sprintf("it answers at %s, which differs in the slash at the end; redirects are not followed: give that address instead", address)
+	case sameOrigin(asked, to):
+		return fmt.Sprintf("it sends us to %s on the same server; redirects are not followed: give that address instead, if it is the model's", address)
+	case asked.Scheme == "http" && to.Scheme == "https" && asked.Hostname() == to.Hostname():
+		return fmt.Sprintf("it sends us to %s, the same by https; redirects are not followed: write https:// instead of http://", address)
+	}
+	return fmt.Sprintf("it sends us to %s; redirects are not followed: if you trust that address, give it instead", address)
+}
+
+// sameBut reports whether a redirect leads to the same address but for a slash at its end.
+func sameBut(asked *url.URL, location string) bool {
+	to, err := asked.Parse(location)
+	return err == nil && location != "" && sameOrigin(asked, to) && asked.Path != to.Path &&
+		strings.TrimRight(asked.Path, "/") == strings.TrimRight(to.Path, "/")
+}
+
+func sameOrigin(a, b *url.URL) bool {
+	return a.Scheme == b.Scheme && a.Hostname() == b.Hostname() && portOf(a) == portOf(b)
 }
 
 // statusReason says what a status of 400 or more means, in the server's own words

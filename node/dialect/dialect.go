@@ -133,6 +133,9 @@ type Reply struct {
 	Reason        string        // what went wrong and what to do; empty when Outcome is OK
 	RetryAfter    time.Duration // what an overloaded server asked for; 0: nothing
 	Elapsed       time.Duration
+
+	astray bool // it was sent to the same address with, or without, a slash at the end
+	tunnel bool // a tunnel answered, whatever was asked
 }
 
 // Ask puts one row to the target. It does not return an error: a server's failure
@@ -201,7 +204,8 @@ func (c *Client) exchange(req *http.Request) ([]byte, Reply) {
 	if resp.StatusCode >= 300 && resp.StatusCode < 400 {
 		return nil, Reply{
 			Outcome: consensus.RefusedRedirect, Status: resp.StatusCode,
-			Reason: redirected(resp.Header.Get("Location")),
+			Reason: redirected(req.URL, resp.Header.Get("Location")),
+			astray: sameBut(req.URL, resp.Header.Get("Location")),
 		}
 	}
 	// One byte over the limit tells a long answer from one that just fits.
@@ -218,7 +222,7 @@ func (c *Client) exchange(req *http.Request) ([]byte, Reply) {
 func (c *Client) classify(resp *http.Response, body []byte) Reply {
 	r := Reply{Status: resp.StatusCode}
 	if o, why, ok := tunnelTrouble(resp.StatusCode, resp.Header, body); ok {
-		r.Outcome, r.Reason = o, why
+		r.Outcome, r.Reason, r.tunnel = o, why, true
 		return r
 	}
 	switch {
@@ -241,8 +245,9 @@ func (c *Client) classify(resp *http.Response, body []byte) Reply {
 }
 
 // ParseBase reads the address of a model server as people type it: with or without
-// http://, a trailing slash or /predict. What follows a # (an invite's token) is
-// dropped here and never sent anywhere.
+// http:// or /predict. A slash at the end of a path is kept, since there are servers that
+// answer nowhere else; at the end of a host it means nothing. What follows a # (an invite's
+// token) is dropped here and never sent anywhere.
 func ParseBase(s string) (*url.URL, error) {
 	s, _, _ = strings.Cut(strings.TrimSpace(s), "#")
 	if s == "" {
@@ -262,7 +267,18 @@ func ParseBase(s string) (*url.URL, error) {
 		return nil, fmt.Errorf("%s names no host; write it like http://127.0.0.1:5001", show(s))
 	}
 	path := strings.TrimRight(u.Path, "/")
-	path = strings.TrimSuffix(path, "/predict")
-	u.Path, u.RawPath, u.RawQuery, u.Fragment = strings.TrimRight(path, "/"), "", "", ""
+	switch {
+	case path == "":
+	case path != u.Path && !strings.Contains(path, servingPath) && !strings.Contains(path, inferPath):
+		path += "/"
+	default:
+		path = strings.TrimRight(strings.TrimSuffix(path, predictPath), "/")
+	}
+	u.Path, u.RawPath, u.RawQuery, u.Fragment = path, "", "", ""
 	return u, nil
+}
+
+// rootOf is the path below which a server has its others: what was typed, less what belongs to /predict.
+func rootOf(base *url.URL) string {
+	return strings.TrimSuffix(strings.TrimRight(base.Path, "/"), predictPath)
 }

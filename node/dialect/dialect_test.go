@@ -329,7 +329,15 @@ func TestParseBase(t *testing.T) {
 		"http://host/predict?feature0=1":          "http://host",
 		"https://ab12.ngrok-free.app/":            "https://ab12.ngrok-free.app",
 		"https://ab12.ngrok-free.app#SECRETTOKEN": "https://ab12.ngrok-free.app",
-		"http://host/via/abc/":                    "http://host/via/abc",
+		"http://host/via/abc":                     "http://host/via/abc",
+		"http://host/via/abc/predict":             "http://host/via/abc",
+		"http://host/via/abc/":                    "http://host/via/abc/",
+		"http://host/predict/":                    "http://host/predict/",
+		"http://host/predict//?feature0=1":        "http://host/predict/",
+		"http://host//":                           "http://host",
+		"http://host/invocations/":                "http://host/invocations/",
+		"http://host/v2/models/iris/":             "http://host/v2/models/iris",
+		"http://host/v1/models/iris:predict/":     "http://host/v1/models/iris:predict",
 		"http://[::1]:5001":                       "http://[::1]:5001",
 	}
 	for in, want := range good {

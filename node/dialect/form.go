@@ -102,6 +102,7 @@ type place func(t *Target) []string
 
 // The paths that belong to one kind of server. Who types one of them means it.
 const (
+	predictPath     = "/predict"
 	invocationsPath = "/invocations"
 	servingPath     = "/v1/models/"
 	inferPath       = "/v2/models/"
@@ -109,30 +110,38 @@ const (
 
 // special reports whether the typed path is that of a server with a protocol of its own.
 func special(path string) bool {
+	path = strings.TrimRight(path, "/")
 	return strings.HasSuffix(path, invocationsPath) || strings.Contains(path, servingPath) || strings.Contains(path, inferPath)
 }
 
-// predict is /predict below what was typed, or what was typed: /classify is a path too.
+// predict is /predict below what was typed, or what was typed: /classify is a path too. /predict/
+// with its slash is meant as it stands, but many a slash is typed by habit.
 func predict(t *Target) []string {
 	p := t.Base.Path
 	switch {
 	case p == "":
-		return []string{"/predict"}
+		return []string{predictPath}
 	case special(p):
 		return nil
+	case strings.HasSuffix(p, predictPath+"/"):
+		return []string{p, strings.TrimRight(p, "/")}
 	}
-	return []string{p + "/predict", p}
+	bare := strings.TrimRight(p, "/")
+	if bare != p {
+		return []string{bare + predictPath, p, bare}
+	}
+	return []string{bare + predictPath, p}
 }
 
 func invocations(t *Target) []string {
 	p := t.Base.Path
 	switch {
-	case strings.HasSuffix(p, invocationsPath):
+	case strings.HasSuffix(strings.TrimRight(p, "/"), invocationsPath):
 		return []string{p}
 	case special(p):
 		return nil
 	}
-	return []string{p + invocationsPath}
+	return []string{rootOf(t.Base) + invocationsPath}
 }
 
 func serving(t *Target) []string {
@@ -145,9 +154,10 @@ func serving(t *Target) []string {
 	case special(p):
 		return nil
 	}
-	paths := []string{p + servingPath + "model:predict"}
+	root := rootOf(t.Base)
+	paths := []string{root + servingPath + "model:predict"}
 	if name := t.Task.Name; name != "" && name != "model" {
-		paths = append([]string{p + servingPath + name + ":predict"}, paths...)
+		paths = append([]string{root + servingPath + name + ":predict"}, paths...)
 	}
 	return paths
 }
@@ -160,7 +170,7 @@ func infer(t *Target) []string {
 	case special(p):
 		return nil
 	}
-	return []string{p + inferPath + t.Task.Name + "/infer"}
+	return []string{rootOf(t.Base) + inferPath + t.Task.Name + "/infer"}
 }
 
 // The ways of writing a row into a query. Values go in order and without rounding.

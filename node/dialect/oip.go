@@ -76,7 +76,7 @@ func learnTensors(ctx context.Context, c *Client, t Target) []Target {
 // indexed returns the paths of the models that the server lists, the task's own first.
 func (c *Client) indexed(ctx context.Context, t *Target, paths []string) []string {
 	u := *t.Base
-	u.Path += "/v2/repository/index"
+	u.Path = rootOf(t.Base) + "/v2/repository/index"
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, u.String(), strings.NewReader("{}"))
 	if err != nil {
 		return paths
@@ -91,7 +91,7 @@ func (c *Client) indexed(ctx context.Context, t *Target, paths []string) []strin
 		return paths
 	}
 	for _, m := range models {
-		path := t.Base.Path + inferPath + m.Name + "/infer"
+		path := rootOf(t.Base) + inferPath + m.Name + "/infer"
 		if m.Name != "" && len(paths) < maxModels && !slices.Contains(paths, path) {
 			paths = append(paths, path)
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 
 	"caucus/node/consensus"
 )
@@ -184,10 +185,12 @@ func (p *prober) try(ctx context.Context, t Target, rows [][]float64) (Reply, bo
 	if r.Outcome == consensus.OK {
 		return r, true
 	}
-	if r.Status == http.StatusNotFound || r.Status == http.StatusMethodNotAllowed {
+	// Who typed a slash has two addresses tried; else the redirect's sentence says to type one.
+	astray := r.astray && strings.HasSuffix(t.Base.Path, "/")
+	if astray || r.Status == http.StatusNotFound || r.Status == http.StatusMethodNotAllowed {
 		p.missing[t.Form.method()+" "+t.path] = true
 	}
-	if fatal(r.Outcome) {
+	if r.tunnel || fatal(r.Outcome) && !astray {
 		p.best, p.bestForm, p.ended = r, t.Form.Name, true
 		return r, false
 	}

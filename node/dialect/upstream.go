@@ -125,9 +125,7 @@ func NewUpstream(cfg UpstreamConfig) (*Upstream, error) {
 func fingerprint(base *url.URL, s Subject) [32]byte {
 	h := sha256.New()
 	digest := s.Task.Digest()
-	plainURL := *base
-	plainURL.User = nil
-	fmt.Fprintf(h, "caucus upstream 1\x00%s\x00%x\x00", strings.ToLower(plainURL.Host)+plainURL.Path, digest)
+	fmt.Fprintf(h, "caucus upstream 1\x00%s\x00%x\x00", strings.ToLower(base.Host)+rootOf(base), digest)
 	if ownOnly(base.Hostname()) {
 		host, _ := os.Hostname()
 		fmt.Fprintf(h, "%s\x00", host)
