@@ -19,9 +19,9 @@ import (
 
 // fakeCluster is a view that tests set, and the broadcasts that it was given.
 type fakeCluster struct {
-	mu   sync.Mutex
-	view *cluster.View
-	sent [][]byte
+	mu      sync.Mutex
+	view    *cluster.View
+	sent    [][]byte
 	trouble string
 }
 
