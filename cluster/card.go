@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"time"
 
 	"caucus/cluster/identity"
 	"caucus/cluster/session"
@@ -34,7 +33,7 @@ func (m *Membership) signLocked(leaving bool) error {
 	}
 	m.sequence = sequence
 	m.card.Store(&c)
-	_, err = m.roster.upsert(c, time.Now())
+	_, err = m.roster.upsert(c, m.now())
 	if e := m.roster.entries[m.self]; e != nil {
 		e.alive = !leaving
 		e.description, e.describedBy = m.cfg.Description, sequence
@@ -141,7 +140,7 @@ func (m *Membership) onHello(peer identity.ID, hello []byte) error {
 func (m *Membership) refuse(c identity.Card, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.roster.refuse(c, printable(err.Error(), 200), time.Now()) {
+	if m.roster.refuse(c, printable(err.Error(), 200), m.now()) {
 		m.log.Warn("node refused", "node", c.ID, "name", c.Name, "error", err)
 		m.publishLocked()
 	}
@@ -159,7 +158,7 @@ func (m *Membership) learnLocked(c identity.Card) error {
 		m.outranLocked(c.Sequence)
 		return nil
 	}
-	changed, err := m.roster.upsert(c, time.Now())
+	changed, err := m.roster.upsert(c, m.now())
 	if changed {
 		m.publishLocked()
 		m.kick(m.kickMaintain)
@@ -170,10 +169,10 @@ func (m *Membership) learnLocked(c identity.Card) error {
 // outranLocked answers a card of this node's key with a higher sequence than its own: its state was
 // lost, or the key is used twice. The last word must be this node's.
 func (m *Membership) outranLocked(sequence uint64) {
-	if sequence <= m.sequence || sequence > maxSequence || m.leaving || time.Since(m.outranAt) < m.timing.spread {
+	if sequence <= m.sequence || sequence > maxSequence || m.leaving || m.now().Sub(m.outranAt) < m.timing.spread {
 		return // or wait, so that two processes with one key do not chase each other at gossip's full speed
 	}
-	m.outranAt = time.Now()
+	m.outranAt = m.now()
 	m.outrunLocked(m.outranAt)
 	m.log.Warn("a later card of this node's own key is about: its state was lost, or another process uses the same key", "sequence", sequence, "own", m.sequence)
 	m.sequence = sequence

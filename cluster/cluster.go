@@ -108,6 +108,10 @@ type Config struct {
 	OnBroadcast func(from identity.ID, msg []byte)                                   // a broadcast of another node; called by one goroutine, which it must not hold up; msg is its own to keep
 	Log         *slog.Logger
 
+	// Now is this machine's clock; nil means time.Now. What is compared with other machines' or kept on disk comes from it, and
+	// so do the times that are shown. What takes time is measured in any case.
+	Now func() time.Time
+
 	// For tests of this package: what stands between memberlist and its transport.
 	transport func(memberlist.NodeAwareTransport) memberlist.NodeAwareTransport
 }

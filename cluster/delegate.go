@@ -96,7 +96,7 @@ func (m *Membership) mergeState(b []byte) error {
 		}
 	}
 	removed := m.hearRemovalsLocked(removals)
-	if m.roster.merge(cards, tombs, time.Now()) || removed {
+	if m.roster.merge(cards, tombs, m.now()) || removed {
 		m.publishLocked()
 		m.kick(m.kickMaintain)
 	}
@@ -240,7 +240,7 @@ func (m *Membership) observeGossip(line string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if e := m.roster.entries[identity.ID(name)]; e != nil && e.alive {
-		e.suspectUntil = time.Now().Add(m.timing.suspect)
+		e.suspectUntil = m.now().Add(m.timing.suspect)
 		m.publishLocked()
 	}
 }

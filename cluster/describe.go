@@ -34,6 +34,8 @@ func (m *Membership) onStream(peer identity.ID, kind session.StreamKind, conn ne
 		m.hearRemoval(peer, conn)
 	case session.StreamDialBack:
 		m.locator.serve(peer, conn)
+	case session.StreamCheck:
+		m.answerCheck(peer, conn)
 	case session.StreamEvidence:
 		if m.evidence == nil {
 			conn.Close()
@@ -102,7 +104,7 @@ func (m *Membership) fetchDescription(id identity.ID) {
 	}
 	if err != nil {
 		m.log.Debug("no description", "member", id, "error", err)
-		e.nextDescribeAt = time.Now().Add(jitter(e.describeWait))
+		e.nextDescribeAt = m.now().Add(jitter(e.describeWait))
 		return
 	}
 	e.description, e.describedBy = b, sequence

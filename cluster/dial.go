@@ -342,6 +342,9 @@ func (m *Membership) sessionIs(peer identity.ID, up bool) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if up {
+		delete(m.roster.turned, peer)
+	}
 	e := m.roster.entries[peer]
 	if e == nil {
 		m.kick(m.kickMaintain) // perhaps one that was forgotten and has to hear it
@@ -356,7 +359,7 @@ func (m *Membership) sessionIs(peer identity.ID, up bool) {
 	if up {
 		e.reason, e.suspectUntil = "", time.Time{}
 	} else if e.alive {
-		e.lostSession = time.Now()
+		e.lostSession = m.now()
 	}
 	m.publishLocked()
 	m.kick(m.kickMaintain)

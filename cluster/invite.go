@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"slices"
 	"strings"
@@ -30,17 +31,19 @@ func (m *Membership) invite(ctx context.Context, inv identity.Invite) {
 		m.mu.Unlock()
 	}
 	said := ""
+	m.invited(inv.Address, nil, false)
 	for wait := dialFirst; ; wait = min(time.Duration(float64(wait)*inviteGrows), dialLast) {
 		err := m.tryInvite(ctx, inv.Address, tokens)
-		m.noteTrouble(inv.Address, err)
 		switch {
 		case err == nil:
+			m.invited(inv.Address, nil, true)
 			return
 		case ctx.Err() != nil:
 			return
 		case errors.Is(err, session.ErrSelf):
 			m.log.Debug("invite dropped: it leads to this node", "address", inv.Address)
 			m.mu.Lock()
+			delete(m.invites, inv.Address)
 			m.seeds--
 			m.aloneLocked()
 			m.publishLocked()
@@ -48,6 +51,7 @@ func (m *Membership) invite(ctx context.Context, inv identity.Invite) {
 			m.mu.Unlock()
 			return
 		}
+		m.invited(inv.Address, err, false)
 		if why := explainInvite(err); why != said {
 			said = why
 			var refused *session.RefusedError
@@ -77,29 +81,60 @@ func (m *Membership) patience(d time.Duration) time.Duration {
 	return d
 }
 
-// noteTrouble remembers why an invite has not led in, for Trouble.
-func (m *Membership) noteTrouble(address string, err error) {
-	var refused *session.RefusedError
-	switch {
-	case err == nil, errors.Is(err, session.ErrSelf):
-		m.troubles.Delete(address)
-	case m.ctx.Err() != nil, errors.Is(err, context.Canceled):
-	case errors.As(err, &refused):
-		m.troubles.Store(address, printable(refused.Error(), 300))
-	default:
-		m.troubles.Store(address, printable(strings.TrimPrefix(err.Error(), "session: "), 300))
-	}
-}
-
 // Trouble returns why the last attempt at each invite that has led nowhere failed, in words; empty if none did.
 func (m *Membership) Trouble() string {
 	var all []string
-	m.troubles.Range(func(_, why any) bool {
-		all = append(all, why.(string))
-		return true
-	})
+	for _, s := range m.Invites() {
+		switch {
+		case s.Joined || s.Reason == "":
+		case s.Refused:
+			all = append(all, (&session.RefusedError{Reason: s.Reason}).Error())
+		default:
+			all = append(all, s.Reason)
+		}
+	}
 	slices.Sort(all)
 	return strings.Join(slices.Compact(all), "; ")
+}
+
+// InviteState is what has become of one address that this node was told to join.
+type InviteState struct {
+	Address string
+	Joined  bool
+	Refused bool      // a node answered there and refused this one
+	Since   time.Time // of the first attempt
+	Reason  string    // of the last failure, in words
+}
+
+// Invites returns what has become of the addresses that this node was told to join, sorted, but for those that led
+// to itself.
+func (m *Membership) Invites() []InviteState {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.SortedFunc(maps.Values(m.invites), func(a, b InviteState) int { return strings.Compare(a.Address, b.Address) })
+}
+
+// invited notes what came of an attempt to join an address.
+func (m *Membership) invited(address string, err error, joined bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.invites == nil {
+		m.invites = make(map[string]InviteState)
+	}
+	s, known := m.invites[address]
+	if !known {
+		s = InviteState{Address: address, Since: m.now()}
+	}
+	s.Joined = joined
+	if err != nil {
+		var refused *session.RefusedError
+		if s.Refused = errors.As(err, &refused); s.Refused {
+			s.Reason = printable(refused.Reason, 200)
+		} else {
+			s.Reason = printable(strings.TrimPrefix(err.Error(), "session: "), 300)
+		}
+	}
+	m.invites[address] = s
 }
 
 // explainInvite is what makes a reason differ from the last.
@@ -146,7 +181,7 @@ func (m *Membership) joinURL(ctx context.Context, url string, tokens []identity.
 		return err
 	}
 	// The card that the others are about to get had better have this node's URL already.
-	m.locator.pass(time.Now())
+	m.locator.pass(m.now())
 	if err := m.locator.apply(); err != nil {
 		return err
 	}

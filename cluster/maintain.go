@@ -24,7 +24,7 @@ func (m *Membership) maintain() {
 		case <-m.kickMaintain:
 		case <-tick.C:
 		}
-		k.pass(time.Now())
+		k.pass(m.now())
 	}
 }
 

@@ -57,18 +57,18 @@ type Membership struct {
 	view atomic.Pointer[View]
 
 	storageErrs atomic.Uint64 // failed writes of the roster
-	troubles    sync.Map      // why an invite has not led in, in words, by its address
 
 	mu         sync.Mutex // guards what follows
 	roster     *roster
-	url        string           // of the card
-	sequence   uint64           // of the card
-	tokens     []identity.Token // from the configuration and invites
-	rotation   rotation         // what replaced them
-	changed    chan struct{}    // closed when the view is replaced
-	settledAt  time.Time        // when the roster last changed
-	seeds      int              // invites that have not turned out to be this node
-	joining    bool             // Join was called
+	url        string                 // of the card
+	sequence   uint64                 // of the card
+	tokens     []identity.Token       // from the configuration and invites
+	rotation   rotation               // what replaced them
+	changed    chan struct{}          // closed when the view is replaced
+	settledAt  time.Time              // when the roster last changed
+	seeds      int                    // invites that have not turned out to be this node
+	invites    map[string]InviteState // by address
+	joining    bool                   // Join was called
 	everPeer   bool
 	restored   bool        // the roster came from disk and nobody on it has been reached
 	outranAt   time.Time   // when a later card of this node's own key was last answered
@@ -91,6 +91,9 @@ type Membership struct {
 func New(cfg Config) (*Membership, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
 	}
 	if cfg.ForgetAfter == 0 {
 		cfg.ForgetAfter = 15 * time.Minute
@@ -124,7 +127,7 @@ func New(cfg Config) (*Membership, error) {
 		cfg: cfg, log: cfg.Log.With("component", "cluster"), self: cfg.Key.ID(), timing: timing,
 		url: cfg.URL, tokens: cfg.Tokens,
 		changed:      make(chan struct{}),
-		settledAt:    time.Now(),
+		settledAt:    cfg.Now(),
 		kickMaintain: make(chan struct{}, 1),
 		kickAnnounce: make(chan struct{}, 1),
 		kickSave:     make(chan struct{}, 1),
@@ -166,7 +169,7 @@ func (m *Membership) start() (err error) {
 	// The first card is signed before anything runs, so that a bad name or URL is an error of New. The
 	// sequence rises across restarts even if the file was lost, or was behind when the process was
 	// killed: it is never below the Unix time, in microseconds so that a restart at once has a later one.
-	m.sequence = max(m.sequence, uint64(time.Now().UnixMicro()))
+	m.sequence = max(m.sequence, uint64(m.now().UnixMicro()))
 	if err := m.signLocked(false); err != nil {
 		return fmt.Errorf("cluster: %w", err)
 	}
@@ -190,7 +193,7 @@ func (m *Membership) start() (err error) {
 	m.sessions, err = session.New(session.Config{
 		Key: m.cfg.Key, Tokens: m.tokensFor,
 		Hello: m.hello, OnHello: m.onHello,
-		Responder: m.cfg.Responder, OnStream: m.onStream, OnUp: m.onUp, OnDown: m.onDown, OnTwin: m.twinMet, OnTwins: m.twinned,
+		Responder: m.cfg.Responder, OnStream: m.onStream, OnStranger: m.stranger, OnUp: m.onUp, OnDown: m.onDown, OnTwin: m.twinMet, OnTwins: m.twinned,
 		DialContext: m.dialContext, Explain: explainPage,
 		HandshakeTimeout: m.timing.handshake, KeepAlive: m.timing.keepAlive,
 		Log: m.cfg.Log,
@@ -227,6 +230,8 @@ func (m *Membership) start() (err error) {
 	go m.saveLoop() // ends after all others, so it is not counted among them
 	return nil
 }
+
+func (m *Membership) now() time.Time { return m.cfg.Now() }
 
 // run starts a goroutine that Shutdown waits for. It does nothing after Shutdown.
 func (m *Membership) run(f func()) bool {
@@ -357,7 +362,7 @@ func (m *Membership) Forget(ids ...identity.ID) error {
 func (m *Membership) forgetLocked(e *entry, why string) {
 	id, sequence := e.card.ID, e.card.Sequence
 	m.log.Info("member forgotten", "member", id, "name", e.card.Name, "why", why)
-	m.roster.forget(id, sequence, time.Now())
+	m.roster.forget(id, sequence, m.now())
 	delete(m.roster.entries, id) // also one that left and would stay on show
 	m.spreader.tombstone(id, sequence)
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"slices"
 	"sync/atomic"
-	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/hashicorp/memberlist"
@@ -197,7 +196,7 @@ func (s *spreader) handle(b []byte) error {
 	switch msg.kind {
 	case messageForget:
 		s.m.mu.Lock()
-		if s.m.roster.forget(msg.id, msg.sequence, time.Now()) {
+		if s.m.roster.forget(msg.id, msg.sequence, s.m.now()) {
 			s.m.publishLocked()
 		}
 		s.m.mu.Unlock()

@@ -287,7 +287,7 @@ func (l *locator) ask(peer identity.ID) {
 		url, err = reach.AskDialBack(ctx, stream, uint16(m.cfg.ListenPort))
 	}
 	m.log.Debug("asked for a dial-back", "peer", peer, "url", url, "error", err)
-	now := time.Now()
+	now := m.now()
 	l.mu.Lock()
 	l.asking, l.asked = false, true
 	switch {

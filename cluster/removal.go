@@ -145,7 +145,7 @@ func (m *Membership) Remove(id identity.ID) error {
 	case m.roster.isRemoved(id):
 		return fmt.Errorf("%w: %s", ErrRemoved, m.nameLocked(id))
 	case e != nil && e.enrolled > 0:
-		if err := m.roster.mayRemove(e, time.Now(), m.timing.spread); err != nil {
+		if err := m.roster.mayRemove(e, m.now(), m.timing.spread); err != nil {
 			return err
 		}
 	}
@@ -188,12 +188,12 @@ func (m *Membership) TakeBack(id identity.ID) error {
 func (m *Membership) sayRemovalLocked(id identity.ID, undone bool) error {
 	x, err := m.cfg.Key.SignRemoval(identity.Removal{
 		ID: id, Name: m.nameLocked(id), Undone: undone, ByName: m.cfg.Name,
-		Epoch: max(uint64(time.Now().UnixMilli()), m.roster.removals[id].Epoch+1),
+		Epoch: max(uint64(m.now().UnixMilli()), m.roster.removals[id].Epoch+1),
 	})
 	if err != nil {
 		return fmt.Errorf("cluster: %w", err)
 	}
-	if _, err := m.roster.remove(x, time.Now()); err != nil {
+	if _, err := m.roster.remove(x, m.now()); err != nil {
 		return fmt.Errorf("%w; take one back that is not needed any more (caucus remove --undo), or begin anew with --new-cluster", err)
 	}
 	m.roster.unfound()
@@ -214,7 +214,7 @@ func (m *Membership) nameLocked(id identity.ID) string {
 
 // hearRemovalsLocked takes over verified removals that others tell. It reports whether any was news.
 func (m *Membership) hearRemovalsLocked(list []identity.Removal) bool {
-	latest := uint64(time.Now().Add(maxEpochAhead).UnixMilli())
+	latest := uint64(m.now().Add(maxEpochAhead).UnixMilli())
 	changed := false
 	for i := range list {
 		x := &list[i]
@@ -222,7 +222,7 @@ func (m *Membership) hearRemovalsLocked(list []identity.Removal) bool {
 			m.log.Warn("a removal from the future is not taken; is the clock of one of the two wrong?", "of", x.ID, "by", x.By)
 			continue
 		}
-		news, err := m.roster.remove(*x, time.Now())
+		news, err := m.roster.remove(*x, m.now())
 		if err != nil {
 			m.log.Warn("a removal is not taken", "of", x.ID, "by", x.By, "error", err)
 		}
@@ -269,7 +269,7 @@ func (m *Membership) dismiss(id identity.ID) {
 	ctx, cancel := context.WithTimeout(m.ctx, dismissWithin)
 	defer cancel()
 	if conn, err := m.sessions.Open(ctx, id, session.StreamRemoval); err == nil {
-		_ = conn.SetDeadline(time.Now().Add(dismissWithin)) // never fails
+		_ = conn.SetDeadline(m.now().Add(dismissWithin)) // never fails
 		if _, err = conn.Write(x.Signed); err == nil && conn.Close() == nil {
 			_, _ = conn.Read(make([]byte, 1)) // its end: the peer has taken it
 		}
@@ -280,7 +280,7 @@ func (m *Membership) dismiss(id identity.ID) {
 // hearRemoval takes the removal of this node from a peer that is about to end the session.
 func (m *Membership) hearRemoval(peer identity.ID, conn net.Conn) {
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(dismissWithin)) // never fails
+	_ = conn.SetDeadline(m.now().Add(dismissWithin)) // never fails
 	b, err := io.ReadAll(io.LimitReader(conn, identity.MaxRemoval+1))
 	if err != nil {
 		return

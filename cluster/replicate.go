@@ -77,7 +77,7 @@ func (m *Membership) openEvidence() error {
 	}
 	r := &replicator{m: m, inbox: make(chan news, newsQueued), peers: make(map[identity.ID]*exchanging)}
 	log, err := evidence.Open(evidence.Config{
-		Key: m.cfg.Key, Task: m.cfg.Task, Classes: m.cfg.Classes, StateDir: m.cfg.StateDir, From: m.cfg.FeedbackFrom,
+		Key: m.cfg.Key, Task: m.cfg.Task, Classes: m.cfg.Classes, StateDir: m.cfg.StateDir, From: m.cfg.FeedbackFrom, Now: m.cfg.Now,
 		Broadcast: r.broadcast, Log: m.cfg.Log.With("component", "evidence"),
 	})
 	switch {

@@ -68,6 +68,7 @@ type refusal struct {
 	card   identity.Card // perhaps only with an id
 	reason string
 	at     time.Time
+	seen   time.Time // last, of one that was turned away
 }
 
 // roster is the set of signed cards with the rules by which it grows, shrinks and is
@@ -114,6 +115,7 @@ type roster struct {
 	entries map[identity.ID]*entry
 	tombs   map[identity.ID]tombstone
 	refused map[identity.ID]refusal
+	turned  map[identity.ID]refusal // see turnedaway.go
 	// removals are the latest word on each id that somebody removed, and on those taken back; see removal.go.
 	removals map[identity.ID]removal
 	synced   bool // state was exchanged with a peer, or there is nobody to exchange it with
@@ -163,7 +165,7 @@ func (r *roster) upsert(c identity.Card, now time.Time) (bool, error) {
 			r.bury(c.ID, c.Sequence, now)
 			return false, nil
 		}
-		if !r.room() {
+		if !r.room(now) {
 			return false, fmt.Errorf("%w: it has %d members, the most that it takes", errFull, r.limit)
 		}
 		r.entries[c.ID] = &entry{card: c, state: Failed, since: now, alive: c.ID == r.self}
@@ -181,7 +183,7 @@ func (r *roster) upsert(c identity.Card, now time.Time) (bool, error) {
 }
 
 // room makes sure that one more entry fits, at the cost of one that does not count.
-func (r *roster) room() bool {
+func (r *roster) room(now time.Time) bool {
 	if len(r.entries) < r.limit {
 		return true
 	}
@@ -198,7 +200,7 @@ func (r *roster) room() bool {
 		return false
 	}
 	if victim.card.Leaving {
-		r.bury(victim.card.ID, victim.card.Sequence, time.Now())
+		r.bury(victim.card.ID, victim.card.Sequence, now)
 	}
 	delete(r.entries, victim.card.ID)
 	return true
@@ -261,6 +263,12 @@ func (r *roster) sweep(now time.Time, leftFor, goneFor time.Duration) bool {
 		}
 		delete(r.entries, id)
 		changed = true
+	}
+	for id, f := range r.turned {
+		if now.Sub(f.seen) >= leftFor {
+			delete(r.turned, id)
+			changed = true
+		}
 	}
 	for id, f := range r.refused {
 		if now.Sub(f.at) >= leftFor {

@@ -88,7 +88,7 @@ func (m *Membership) restore(s saved) {
 		return
 	}
 	m.everPeer, m.rotation = s.everPeer, s.rotation
-	now := time.Now()
+	now := m.now()
 	for id, t := range s.tombs {
 		m.roster.tombs[id] = t
 	}

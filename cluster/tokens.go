@@ -115,7 +115,7 @@ func parseRotation(b []byte) (r rotation, rest []byte, err error) {
 func (m *Membership) tokensFor(peer identity.ID) []identity.Token {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	now := time.Now()
+	now := m.now()
 	if m.roster.isRemoved(peer) {
 		now = time.Time{}
 	}
@@ -146,7 +146,7 @@ func (m *Membership) tokensLocked(now time.Time, member bool) []identity.Token {
 func (m *Membership) Tokens() []identity.Token {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.tokensLocked(time.Now(), false)
+	return m.tokensLocked(m.now(), false)
 }
 
 // ErrOpenCluster says that there is no token to replace.
@@ -156,7 +156,7 @@ var ErrOpenCluster = errors.New("cluster: it is open: there is no token to repla
 // who are or were members and were not removed. The members with a session are told at once, the others when they
 // come back, if they do within keep.
 func (m *Membership) Rotate(t identity.Token, keep time.Duration, membersOnly bool) error {
-	now := time.Now()
+	now := m.now()
 	m.mu.Lock()
 	old := m.tokensLocked(now, true)
 	switch {
@@ -246,7 +246,7 @@ func (m *Membership) hearTokens(peer identity.ID, conn net.Conn) {
 			removals, err = m.verifyRemovals(raw)
 		}
 	}
-	if err == nil && r.epoch > uint64(time.Now().Add(maxEpochAhead).UnixMilli()) {
+	if err == nil && r.epoch > uint64(m.now().Add(maxEpochAhead).UnixMilli()) {
 		err = errors.New("cluster: a rotation of the token from the future; is the clock of one of the two wrong?")
 	}
 	if err != nil {
@@ -258,7 +258,7 @@ func (m *Membership) hearTokens(peer identity.ID, conn net.Conn) {
 	if e != nil {
 		m.hearRemovalsLocked(removals) // before anybody is told of the token
 	}
-	news := e != nil && !e.card.Leaving && r.epoch > m.rotation.epoch && len(m.tokensLocked(time.Now(), true)) > 0
+	news := e != nil && !e.card.Leaving && r.epoch > m.rotation.epoch && len(m.tokensLocked(m.now(), true)) > 0
 	if news {
 		m.adoptLocked(r)
 	}

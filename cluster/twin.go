@@ -37,7 +37,7 @@ func (m *Membership) outrunLocked(now time.Time) {
 }
 
 func (m *Membership) twinLocked(attrs ...any) {
-	now := time.Now()
+	now := m.now()
 	if m.twinUntil.IsZero() {
 		m.log.Log(m.ctx, slog.LevelError, "two processes with one key", append(attrs, "why", reasonTwin)...)
 	}
@@ -77,10 +77,10 @@ func (m *Membership) twinned(peer identity.ID) {
 	if e == nil {
 		return
 	}
-	if time.Now().After(e.twinUntil) {
+	if m.now().After(e.twinUntil) {
 		m.log.Warn("a member is two processes with one key, which count as one", "member", peer, "name", e.card.Name)
 	}
-	e.twinUntil = time.Now().Add(twinShown)
+	e.twinUntil = m.now().Add(twinShown)
 	m.publishLocked()
 }
 

@@ -25,7 +25,7 @@ func (m *Membership) Changed() <-chan struct{} {
 func (m *Membership) WaitReady(ctx context.Context) error {
 	for {
 		m.mu.Lock()
-		changed, age, joined := m.changed, time.Since(m.settledAt), m.joinedLocked()
+		changed, age, joined := m.changed, m.now().Sub(m.settledAt), m.joinedLocked()
 		if m.stopped {
 			m.mu.Unlock()
 			return ErrStopped
@@ -65,7 +65,7 @@ func (m *Membership) joinedLocked() bool {
 // publishLocked brings the roster up to date with its own rules and replaces the view. It is called
 // after every change, with mu held.
 func (m *Membership) publishLocked() {
-	now := time.Now()
+	now := m.now()
 	if m.roster.mustResign() && !m.leaving {
 		m.log.Warn("the others have forgotten this node; it comes back with a new card")
 		if err := m.signLocked(false); err != nil {
@@ -117,9 +117,11 @@ func (m *Membership) publishLocked() {
 	if x, ok := m.roster.removals[m.self]; ok && !x.Undone {
 		v.Removed = "this node was " + m.roster.removedBy(&x.Removal)
 	}
-	for id, f := range m.roster.refused {
-		if m.roster.entries[id] == nil {
-			v.Members = insertMember(v.Members, Member{Card: f.card, State: Refused, Since: f.at, Reason: f.reason})
+	for _, refused := range []map[identity.ID]refusal{m.roster.refused, m.roster.turned} {
+		for id, f := range refused {
+			if _, shown := v.Find(id); !shown && m.roster.entries[id] == nil {
+				v.Members = insertMember(v.Members, Member{Card: f.card, State: Refused, Since: f.at, Reason: f.reason})
+			}
 		}
 	}
 	v.EverPeer = m.everPeer || m.seeds > 0

@@ -65,6 +65,8 @@ type Config struct {
 	Stored *ml.Meta
 	// NoRejoin, for tests: a partition stays.
 	NoRejoin bool
+	// Now is this machine's clock; nil: time.Now. Tests set it wrong.
+	Now func() time.Time
 	// Dial opens the sockets of sessions; nil: net.Dialer. Tests cut links with it.
 	Dial DialFunc
 }
@@ -106,6 +108,9 @@ func (c *Config) setDefaults() {
 	}
 	if c.Token == nil {
 		c.Token = c.invitedBy()
+	}
+	if c.Now == nil {
+		c.Now = time.Now
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

@@ -52,6 +52,7 @@ type engine struct {
 	proofs  receipts
 	log     *slog.Logger
 	now     func() time.Time
+	wall    func() time.Time // the clock that is shown; may be wrong
 
 	invited atomic.Pointer[invited]
 	rounds  sync.Pool // *round

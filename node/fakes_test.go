@@ -191,7 +191,7 @@ func newBench(t testing.TB, n int, model ...*constant) *bench {
 	e := &engine{
 		cluster: c, courier: courier, self: idOf(0), local: newLocal(own, false, nil, log),
 		times:   times{peer: 1500 * time.Millisecond, deadline: 3 * time.Second, linger: 50 * time.Millisecond},
-		metrics: newMetrics("test", c.View), history: newHistory(), recall: newRecall(4), learner: learner{classes: 3}, log: log, now: time.Now,
+		metrics: newMetrics("test", c.View), history: newHistory(), recall: newRecall(4), learner: learner{classes: 3}, log: log, now: time.Now, wall: time.Now,
 	}
 	return &bench{e, c, courier}
 }

@@ -192,7 +192,7 @@ func (n *Node) join(key *identity.Key) error {
 		Responder: &responder{local: n.local, key: key, votes: n.engine.metrics.own, log: n.log.With("component", "responder")},
 		Classes:   classes, FeedbackFrom: n.policy,
 		ForgetAfter: n.cfg.ForgetAfter, TimeScale: n.cfg.TimeScale, NoRejoin: n.cfg.NoRejoin,
-		DialContext: n.cfg.Dial, OnBroadcast: n.engine.heard, Log: n.log,
+		DialContext: n.cfg.Dial, OnBroadcast: n.engine.heard, Now: n.cfg.Now, Log: n.log,
 	})
 	return err
 }
@@ -206,7 +206,7 @@ func (n *Node) newEngine() *engine {
 		local: n.local, quorum: n.cfg.Quorum, invites: strings.Join(invites, ", "),
 		times:   times{peer: n.cfg.PeerTimeout, deadline: n.cfg.Deadline, linger: n.cfg.Linger},
 		metrics: newMetrics(n.cfg.Version, func() *cluster.View { return n.cluster.View() }),
-		history: newHistory(), recall: newRecall(n.local.columns), learner: learner{classes: n.local.classes}, log: n.log.With("component", "round"), now: time.Now,
+		history: newHistory(), recall: newRecall(n.local.columns), learner: learner{classes: n.local.classes}, log: n.log.With("component", "round"), now: time.Now, wall: n.cfg.Now,
 	}
 }
 

@@ -107,7 +107,7 @@ func (r *round) begin(inv *invited, q *api.Question) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.inv, r.batch, r.n, r.patience, r.request = inv, q.Batch, q.N, q.Wait, q.RequestID
-	r.id = ulid.Make()
+	r.id = ulid.MustNew(ulid.Timestamp(r.e.wall()), ulid.DefaultEntropy())
 	r.idText = r.id.String()
 	r.start = q.Start
 	r.limit = e.limit(q)

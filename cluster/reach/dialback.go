@@ -217,6 +217,15 @@ func (d *Dialer) begin(peer identity.ID, now time.Time) bool {
 	return true
 }
 
+// Begin takes a place for calling a peer on its behalf, as Serve does, and returns how to give it back; or
+// ErrAskLater, when the peer asked too recently or too many are called.
+func (d *Dialer) Begin(peer identity.ID) (end func(), err error) {
+	if !d.begin(peer, time.Now()) {
+		return nil, ErrAskLater
+	}
+	return d.end, nil
+}
+
 func (d *Dialer) end() {
 	d.mu.Lock()
 	defer d.mu.Unlock()

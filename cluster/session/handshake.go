@@ -229,11 +229,11 @@ func (h *greeter) accept() (hello []byte, rtt time.Duration, err error) {
 		if len(proofs) > 0 {
 			theirs = proofs[0]
 		}
-		return nil, 0, h.refuse(versionMismatch(int(theirs)))
+		return nil, 0, h.turnAway(versionMismatch(int(theirs)))
 	}
 	proof, reason := h.check(proofs[1:])
 	if reason != "" {
-		return nil, 0, h.refuse(reason)
+		return nil, 0, h.turnAway(reason)
 	}
 	start := time.Now()
 	if err := h.sendHello(message(nil, messageProof, proof)); err != nil {
@@ -326,6 +326,14 @@ func (h *greeter) sendHello(b []byte) error {
 func (h *greeter) refuse(reason string) error {
 	_ = h.send(nil, messageRefuse, []byte(printable([]byte(reason)))) // it may be gone already; the error is the same
 	return &refusal{peer: h.peer, reason: reason}
+}
+
+// turnAway refuses a peer of which nothing but its key is known.
+func (h *greeter) turnAway(reason string) error {
+	if h.m.cfg.OnStranger != nil {
+		h.m.cfg.OnStranger(h.peer, h.conn.RemoteAddr().String(), reason)
+	}
+	return h.refuse(reason)
 }
 
 // refusal is this end's own refusal of a peer.

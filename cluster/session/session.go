@@ -48,6 +48,7 @@ const (
 	StreamTokens                         // the tokens of the cluster after one was replaced
 	StreamTwin                           // no bytes: another process has the key of the one that is told
 	StreamRemoval                        // the signed removal of the peer, before its session is ended
+	StreamCheck                          // what a node asks of a peer to find out what is wrong with itself
 )
 
 // Responder answers the questions of peers. Its methods are called from many
@@ -81,8 +82,11 @@ type Config struct {
 	// Hello returns what this end shows a peer after the proof, at most 4 KiB: its signed card.
 	Hello func(peer identity.ID) []byte
 	// OnHello judges the other end's hello; an error refuses it, and its text is told to the peer.
-	OnHello   func(peer identity.ID, hello []byte) error
-	Responder Responder
+	OnHello func(peer identity.ID, hello []byte) error
+	// OnStranger is told of a peer that this end turned away before it knew more of it than its key: it has another
+	// token, or speaks another version. remote is the socket's other end. It must not block. nil: nobody is told.
+	OnStranger func(peer identity.ID, remote, reason string)
+	Responder  Responder
 	// OnStream takes a stream that the peer opened, on a goroutine of its own; it owns conn.
 	// Close waits for it; by then its conn has failed.
 	OnStream func(peer identity.ID, kind StreamKind, conn net.Conn)
