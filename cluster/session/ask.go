@@ -165,9 +165,19 @@ func (l *link) sendAsk(c *call, ask []byte) (id uint64, err error) {
 	endFrame(q.out, start)
 	q.asks += len(q.out) - start
 	c.end = q.written + uint32(len(q.out))
+	// The only question is written at once, which spares the writer a wake-up, if that cannot
+	// block: a peer that does not read must not hold the asker beyond its deadline. Several
+	// are left to the writer, which takes them all in one go.
+	if len(l.pending) == 1 && l.mayInline(0) {
+		muxed := q.muxed
+		b := q.take()
+		l.mu.Unlock()
+		if l.writeTaken(b, muxed) {
+			l.wakeWriter()
+		}
+		return id, nil
+	}
 	l.mu.Unlock()
-	// Not written here, though that would do as well while the peer reads: one that
-	// does not would hold the asker beyond its deadline.
 	l.wakeWriter()
 	return id, nil
 }

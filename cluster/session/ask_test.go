@@ -318,6 +318,26 @@ func TestAskingAPeerThatDoesNotReadIsBusyAndDoesNotBlock(t *testing.T) {
 	}
 }
 
+// TestAskingOneByOneAPeerThatDoesNotReadDoesNotBlock is of the questions that the asker writes
+// itself: each is given up before the next one, so that it is the only one every time.
+func TestAskingOneByOneAPeerThatDoesNotReadDoesNotBlock(t *testing.T) {
+	b := start(t, nil)
+	evil(t, b) // its end is never read again
+	peer := <-b.up
+	ask := make([]byte, 8<<10)
+	var err error
+	for range 4096 { // 32 MiB, more than sockets hold
+		var ticket Ticket
+		if ticket, err = b.AskAsync(peer, ask, askerFunc(func([]byte, error) {})); err != nil {
+			break
+		}
+		ticket.Cancel()
+	}
+	if !errors.Is(err, ErrBusy) {
+		t.Errorf("asked on and on: %v", err)
+	}
+}
+
 func TestFloodsFromBothEndsDoNotDeadlock(t *testing.T) {
 	// Answers are computed and written by the readers, in both directions at once,
 	// and those under way are more than the sockets hold. Without the guard
