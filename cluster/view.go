@@ -81,6 +81,7 @@ func (m *Membership) publishLocked() {
 	m.roster.refresh(now, m.timing.grace)
 	sorted := m.roster.sorted()
 	via, carries := m.roster.relayed()
+	shared := sharedURLs(sorted)
 	v := &View{
 		Members: make([]Member, 0, len(sorted)+len(m.roster.refused)),
 		Digest:  digest(sorted),
@@ -95,6 +96,9 @@ func (m *Membership) publishLocked() {
 		}
 		shown := Member{Card: e.card, State: e.state, Since: e.since, RTT: e.rtt, Reason: e.reason, Description: e.description, Self: self}
 		shown.Via, shown.Carries = via[e.card.ID], carries[e.card.ID]
+		if with := shared[e]; shown.Reason == "" && with != nil {
+			shown.Reason = "it advertises the same URL as " + with.card.Name + ", so either may answer there: give each a URL of its own"
+		}
 		if shown.Reason == "" && now.Before(e.twinUntil) {
 			shown.Reason = reasonTwinned
 		}
@@ -143,6 +147,26 @@ func (m *Membership) publishLocked() {
 	m.wakeLocked()
 	m.spreader.members.Store(int64(len(v.Members)))
 	m.kick(m.kickSave)
+}
+
+// sharedURLs has the live members whose URL is that of another one too, with that one.
+func sharedURLs(sorted []*entry) map[*entry]*entry {
+	owner := make(map[string]*entry, len(sorted))
+	shared := make(map[*entry]*entry)
+	for _, e := range sorted {
+		if !e.alive || e.card.Leaving || e.card.URL == "" {
+			continue
+		}
+		if first := owner[e.card.URL]; first == nil {
+			owner[e.card.URL] = e
+		} else {
+			shared[e] = first
+			if shared[first] == nil {
+				shared[first] = e
+			}
+		}
+	}
+	return shared
 }
 
 // wakeLocked tells those who wait on Changed.

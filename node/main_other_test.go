@@ -1,4 +1,6 @@
-package node
+//go:build !unix
+
+package node_test
 
 import (
 	"testing"
