@@ -9,7 +9,7 @@ import (
 	"caucus/node/nodetest"
 )
 
-func TestTheCutOffSideDoesNotDecide(t *testing.T) {
+func TestF13TheCutOffSideDoesNotDecide(t *testing.T) {
 	links := nodetest.NewLinks()
 	nodes := make([]*nodetest.Member, 3)
 	for i := range nodes {
@@ -40,10 +40,10 @@ func TestTheCutOffSideDoesNotDecide(t *testing.T) {
 	})
 }
 
-// TestNeverDoTwoHalvesBothDecide cuts a cluster in two, asks both sides from the first
+// TestF13NeverDoTwoHalvesBothDecide cuts a cluster in two, asks both sides from the first
 // moment on, and heals it. (What becomes of rosters beyond forget-after is tested in
 // package cluster.)
-func TestNeverDoTwoHalvesBothDecide(t *testing.T) {
+func TestF13NeverDoTwoHalvesBothDecide(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		left  []int
