@@ -2,12 +2,12 @@ package node
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"strconv"
-	"syscall"
+
+	"caucus/internal/neterror"
 )
 
 // DialFunc opens a TCP connection.
@@ -25,7 +25,7 @@ func listen(ctx context.Context, address string, next bool, log *slog.Logger) (n
 	}
 	host, port, _ := net.SplitHostPort(address)
 	first, _ := strconv.Atoi(port)
-	if !errors.Is(err, syscall.EADDRINUSE) {
+	if !neterror.PortTaken(err) {
 		return nil, fmt.Errorf("cannot listen on %s: %w", address, err)
 	}
 	if !next || first == 0 {

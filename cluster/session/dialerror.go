@@ -13,6 +13,8 @@ import (
 	"net/url"
 	"strings"
 	"syscall"
+
+	"caucus/internal/neterror"
 )
 
 // notCaucus says that something else lives at a URL.
@@ -40,13 +42,13 @@ func (m *Manager) dialError(ctx context.Context, base string, response *http.Res
 		return fmt.Errorf("session: %s did not answer in time: %w", base, ctx.Err())
 	case errors.As(err, &dns) && dns.IsNotFound:
 		return fmt.Errorf("session: there is no host of that name at %s; check the spelling: %w", base, err)
-	case errors.Is(err, syscall.ECONNREFUSED):
+	case neterror.Is(err, syscall.ECONNREFUSED):
 		return fmt.Errorf("session: nothing listens at %s; is the node running, and is the port right?: %w", base, err)
 	case errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):
 		return fmt.Errorf("session: %s does not speak https; try the URL with http://: %w", base, err)
 	case errors.As(err, &unknown), errors.As(err, &hostname), errors.As(err, &invalid):
 		return fmt.Errorf("session: the certificate of %s cannot be trusted: %w", base, err)
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), neterror.Is(err, syscall.ECONNRESET):
 		return fmt.Errorf("session: %s hung up without an answer; is it a caucus node, and is the scheme right?: %w", base, err)
 	}
 	return fmt.Errorf("session: cannot reach %s: %w", base, err)

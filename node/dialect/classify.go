@@ -16,6 +16,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"caucus/internal/neterror"
 	"caucus/node/consensus"
 )
 
@@ -46,7 +47,7 @@ func transportOutcome(err error) (consensus.Outcome, string) {
 		return consensus.ConnectError, fmt.Sprintf("the name %s could not be looked up; are you online?", show(dns.Name))
 	case errors.Is(err, context.Canceled):
 		return consensus.Pending, "interrupted before an answer came"
-	case errors.Is(err, syscall.ECONNREFUSED):
+	case neterror.Is(err, syscall.ECONNREFUSED):
 		return consensus.ConnectError, "nothing listens there (connection refused); is the server running, and is this its port?"
 	case errors.As(err, &op) && op.Op == "dial":
 		if op.Timeout() {
@@ -60,7 +61,7 @@ func transportOutcome(err error) (consensus.Outcome, string) {
 	if errors.Is(err, context.DeadlineExceeded) || errors.As(err, &nerr) && nerr.Timeout() {
 		return consensus.Timeout, "no answer in time; is the server busy or hanging?"
 	}
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || neterror.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) {
 		return consensus.ConnectError, "the connection was closed before the answer was whole"
 	}
 	if strings.Contains(err.Error(), "malformed HTTP") {
