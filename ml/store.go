@@ -23,12 +23,14 @@ import (
 // The first byte is no text in any encoding, and the last of the magic is what a
 // transfer that mends line ends would change.
 const (
-	modelMagic    = "\x89CAUCUS\n"
-	modelVersion  = 1
-	modelHead     = len(modelMagic) + 4 + 8
-	maxModelBytes = 2 << 30 // of the body
-	maxProgram    = 128     // bytes of Meta.Program
+	modelMagic   = "\x89CAUCUS\n"
+	modelVersion = 1
+	modelHead    = len(modelMagic) + 4 + 8
+	maxProgram   = 128 // bytes of Meta.Program
 )
+
+// maxModelBytes bounds the body. It has a type because an int of 32 bits cannot hold it.
+const maxModelBytes int64 = 2 << 30
 
 // Meta goes with a stored model: what is not needed to predict, but to present it.
 type Meta struct {
@@ -52,7 +54,7 @@ func Save(w io.Writer, m Model, meta Meta) error {
 		return err
 	}
 	body := e.b[modelHead:]
-	if len(body) > maxModelBytes {
+	if int64(len(body)) > maxModelBytes {
 		return fmt.Errorf("ml: the model takes %d MiB, and a file holds %d; fit it on fewer rows, or with fewer trees", len(body)>>20, maxModelBytes>>20)
 	}
 	binary.LittleEndian.PutUint64(e.b[modelHead-8:], uint64(len(body)))
@@ -125,7 +127,7 @@ func readHead(head []byte) (int64, error) {
 	case version > modelVersion:
 		return 0, modelFileError("its format is version %d, and this program reads up to %d; update this program, or train the model with it",
 			version, modelVersion)
-	case length > maxModelBytes:
+	case length > uint64(maxModelBytes):
 		return 0, modelFileError("it says that it holds %d bytes, and at most %d are read; copy it again", length, maxModelBytes)
 	}
 	return int64(length), nil

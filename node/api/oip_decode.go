@@ -37,8 +37,8 @@ type oipTensor struct {
 
 const (
 	maxOIPID = 1024
-	// Far above what a body can hold, and far below where a product overflows.
-	maxOIPValues = 1 << 40
+	// Far above what a body can hold, and an int on every processor.
+	maxOIPValues = math.MaxInt32
 	oipExample   = `{"inputs":[{"name":"input-0","shape":[1,4],"datatype":"FP64","data":[5.1,3.5,1.4,0.2]}]}`
 )
 
@@ -204,10 +204,10 @@ func oipTop(s *scanner, where string) (top int, err error) {
 			return err
 		}
 		x, err := s.number()
-		if err != nil || x < 1 || x != math.Trunc(x) || x > maxOIPValues {
+		if err != nil || x < 1 || x != math.Trunc(x) {
 			return Problemf(BadInput, "%s.classification is not a whole number from 1 upwards; it says how many classes to name", where)
 		}
-		top = int(x)
+		top = int(min(x, maxOIPValues))
 		return nil
 	})
 	return top, err
@@ -338,13 +338,13 @@ func oipShape(s *scanner, where string) ([]int, error) {
 	var shape []int
 	_, err := s.list(4, func(i int) error {
 		x, err := s.number()
-		if err != nil || x < 0 || x != math.Trunc(x) || x > maxOIPValues {
+		if err != nil || x < 0 || x != math.Trunc(x) {
 			return Problemf(BadInput, "%s[%d] is not a whole number from 0 upwards; write the size itself, such as [1,4]", where, i)
 		}
 		if i >= 8 {
 			return Problemf(BadInput, "%s has more than 8 dimensions; this model takes rows of numbers, [rows,features]", where)
 		}
-		shape = append(shape, int(x))
+		shape = append(shape, int(min(x, maxOIPValues)))
 		return nil
 	})
 	return shape, err
