@@ -13,9 +13,12 @@
 package configs
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 
 	"caucus/cluster/identity"
@@ -147,6 +150,13 @@ func Listen(env func(string) (string, bool)) (string, error) {
 
 // gather finds each setting at the first place that has it.
 func gather(in Input) (map[string]value, error) {
+	// A flag with nothing in it is most often a shell's variable that is not set, as in
+	// --join "$INVITE": to begin a cluster of one's own in silence is the last thing wanted.
+	for _, name := range slices.Sorted(maps.Keys(in.Flags)) {
+		if strings.TrimSpace(strings.Join(in.Flags[name], "")) == "" {
+			return nil, &Error{Source: "flag --" + name, Err: errors.New("its value is empty; give one, or leave the flag out")}
+		}
+	}
 	var file map[string]value
 	if path, source := configPath(in); path != "" {
 		var err error

@@ -201,6 +201,10 @@ func TestComplaintsNameTheirSource(t *testing.T) {
 		{"an open door without a word", "", flags("listen", ":5001"), env(), []string{"flag --listen: ", "CAUCUS_TOKEN", "--open"}},
 		{"a peer slower than the round", "", flags("peer-timeout", "5s", "deadline", "4s"), env(), []string{"flag --peer-timeout: ", "deadline"}},
 		{"members forgotten at once", "seed: 1\nforget-after: 10s\n", nil, env(), []string{"n.yaml:2: ", "forget-after is 10s", "at least 1m0s"}},
+		{"an invite from a variable that is not set", "", flags("join", ""), env(), []string{"flag --join: ", "empty", "leave the flag out"}},
+		{"a file from a variable that is not set", "", flags("data", " "), env(), []string{"flag --data: ", "empty"}},
+		{"a configuration from a variable that is not set", "", flags("config", ""), env(), []string{"flag --config: ", "empty"}},
+		{"a configuration that is no such thing", "", flags("config", write(t, "rows.csv", strings.Repeat("1,2,3\n", maxFile/6+1))), env(), []string{"flag --config: ", "larger than 1024 KiB"}},
 		{"nobody to join though it is required", "", flags("join-required", "true"), env(), []string{"--join ADDRESS"}},
 		{"nowhere to keep the key", "", nil, env("HOME", "", "LocalAppData", ""), []string{"--state-dir"}},
 	}

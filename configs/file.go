@@ -3,6 +3,7 @@ package configs
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -22,17 +23,29 @@ func readFile(path, source string, options []Option) (map[string]value, error) {
 	if err == nil && info.IsDir() {
 		err = errors.New("is a folder")
 	}
-	if err == nil && info.Size() > maxFile {
-		err = fmt.Errorf("is larger than %d KiB", maxFile>>10)
-	}
 	var text []byte
 	if err == nil {
-		text, err = os.ReadFile(path)
+		text, err = readAtMost(path, maxFile)
 	}
 	if err != nil {
 		return nil, &Error{Source: source, Err: fmt.Errorf("cannot read the configuration %q: %w", path, pathless(err))}
 	}
 	return parseFile(path, text, options)
+}
+
+// readAtMost reads a file and refuses one that is larger. What stat says of a device or a
+// pipe is no size, so it reads and sees.
+func readAtMost(path string, most int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, most+1))
+	if err == nil && int64(len(text)) > most {
+		err = fmt.Errorf("is larger than %d KiB", most>>10)
+	}
+	return text, err
 }
 
 // pathless drops the path that os repeats in its errors.

@@ -73,7 +73,7 @@ func readTokenFile(path string) (identity.Token, error) {
 	if !info.Mode().IsRegular() && info.Mode().Type() != fs.ModeNamedPipe {
 		return identity.Token{}, fmt.Errorf("the token file %q is not a file", path)
 	}
-	text, err := os.ReadFile(path)
+	text, err := readAtMost(path, 64<<10)
 	if err != nil {
 		return identity.Token{}, fmt.Errorf("cannot read the token file %q: %w", path, pathless(err))
 	}
