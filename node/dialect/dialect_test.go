@@ -43,7 +43,7 @@ func askURL(t *testing.T, o Options, address string) Reply {
 	}
 	c := NewClient(o)
 	defer c.Close()
-	return c.Ask(t.Context(), Target{Base: base, Form: Numbered(), Task: iris}, row)
+	return c.Ask(t.Context(), Target{Base: base, Form: forms()[0], Task: iris}, row)
 }
 
 func TestTheQuestionIsTheOldApps(t *testing.T) {
@@ -276,7 +276,7 @@ func TestServersThatDoNotAnswer(t *testing.T) {
 		base, _ := ParseBase(srv.URL)
 		c := NewClient(Options{})
 		defer c.Close()
-		want(t, c.Ask(ctx, Target{Base: base, Form: Numbered(), Task: iris}, row), consensus.Pending, "interrupted")
+		want(t, c.Ask(ctx, Target{Base: base, Form: forms()[0], Task: iris}, row), consensus.Pending, "interrupted")
 	})
 }
 

@@ -25,17 +25,11 @@ type Form struct {
 	learn func(ctx context.Context, c *Client, t Target) []Target // what must be asked of the server first; nil: nothing
 }
 
-// Numbered returns the form of the old Flask apps and of our own nodes: GET /predict
-// with feature0, feature1 and so on.
-func Numbered() Form { return forms()[0] }
-
-// Forms returns every form, the likeliest first: the order in which an unknown server
-// is tried. The counts are of 37 public repositories of the exercise, of which most that
-// use the query number the features and 12 name them.
-func Forms() []Form { return forms() }
-
+// forms returns every form, the likeliest first: the order in which an unknown server
+// is tried. The first is that of the old Flask apps and of our own nodes. Of 37 public
+// repositories of the exercise most that use the query number the features, and 12 name them.
 func forms() []Form {
-	list := []Form{
+	return []Form{
 		{Name: "GET feature0=", place: predict, query: counted("feature", 0)},
 		{Name: "GET by name", place: predict, query: named, names: asTheyAre},
 		{Name: "GET byName", place: predict, query: named, names: camel},
@@ -58,10 +52,9 @@ func forms() []Form {
 		{Name: "TF Serving instances", Batch: true, place: serving, body: rowsUnder("instances")},
 		{Name: "Open Inference Protocol", Batch: true, place: infer, body: tensors, learn: learnTensors},
 	}
-	return list
 }
 
-// Request builds the question. rows must be of the task; it is not kept.
+// request builds the question. rows must be of the task; it is not kept.
 func (f Form) request(ctx context.Context, t *Target, rows [][]float64) (*http.Request, error) {
 	u := *t.Base
 	u.Path = t.path

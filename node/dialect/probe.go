@@ -79,7 +79,7 @@ type prober struct {
 func (p *prober) one(ctx context.Context) *Target {
 	var found *Target
 	most := 0
-	for _, f := range Forms() {
+	for _, f := range forms() {
 		for _, t := range p.targets(ctx, f) {
 			first, ok := p.try(ctx, t, p.rows[:1])
 			second := first
@@ -129,7 +129,7 @@ func (p *prober) many(ctx context.Context, d *Dialect) *Target {
 		t := d.One
 		return &t
 	}
-	for _, f := range Forms() {
+	for _, f := range forms() {
 		if !f.Batch || f.Name == d.One.Form.Name {
 			continue
 		}

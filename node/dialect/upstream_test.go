@@ -50,7 +50,7 @@ func TestEveryDialectIsFoundOutAndAnsweredRightly(t *testing.T) {
 	}
 	seen := map[string]bool{}
 	for _, tt := range tests {
-		for _, f := range Forms() {
+		for _, f := range forms() {
 			if strings.HasPrefix(tt.form, f.Name) {
 				seen[f.Name] = true
 			}
@@ -90,7 +90,7 @@ func TestEveryDialectIsFoundOutAndAnsweredRightly(t *testing.T) {
 			}
 		})
 	}
-	for _, f := range Forms() {
+	for _, f := range forms() {
 		if !seen[f.Name] {
 			t.Errorf("no test server speaks %q", f.Name)
 		}
