@@ -49,7 +49,7 @@ are taken for which.`,
 			if r.json {
 				a.printProblem(err)
 			}
-			return reached(c, err)
+			return reached(err)
 		case r.json:
 			return a.printJSON(result)
 		}

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io/fs"
 	"net/http"
+	"regexp"
 	"strings"
 	"syscall"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -16,6 +18,7 @@ import (
 	"caucus/cluster/identity"
 	"caucus/cluster/reach"
 	"caucus/configs"
+	"caucus/internal/neterror"
 	"caucus/ml"
 	"caucus/node"
 	"caucus/node/api"
@@ -69,7 +72,7 @@ func (a *app) report(ctx context.Context, cmd *cobra.Command, err error) int {
 	if !a.started {
 		sentence, _, _ = strings.Cut(sentence, "\n") // the rest is cobra's guesses, which tries has
 	}
-	fmt.Fprintf(a.err, "%s %s\n", a.errStyle.red("caucus:"), oneLine(sentence))
+	fmt.Fprintf(a.err, "%s %s\n", a.errStyle.red("caucus:"), plain(sentence))
 	for _, try := range tries {
 		if rest, ok := strings.CutPrefix(try, "caucus "); ok {
 			try = a.self + " " + rest
@@ -132,9 +135,9 @@ func diagnose(ctx context.Context, cmd *cobra.Command, err error, started bool) 
 		return exitFailure, []string{"take a file or folder that you may use (--state-dir DIR keeps state elsewhere), and a port above 1023"}
 	case errors.Is(err, syscall.ENOSPC):
 		return exitFailure, []string{"make room on the disk, or keep state elsewhere: --state-dir DIR"}
-	case errors.Is(err, syscall.EADDRNOTAVAIL):
+	case neterror.Is(err, syscall.EADDRNOTAVAIL):
 		return exitFailure, []string{"--listen with an address of this machine: 127.0.0.1:5001 for itself alone, :5001 for every interface"}
-	case errors.Is(err, syscall.EADDRINUSE):
+	case neterror.PortTaken(err):
 		return exitFailure, []string{"take another port, as in --listen 127.0.0.1:5010, or stop what holds this one"}
 	}
 	return exitFailure, []string{path + " --help"}
@@ -184,13 +187,26 @@ func problemTries(p *api.Problem, path string) []string {
 	return []string{path + " --help"}
 }
 
-// oneLine keeps what a stranger sent from repainting the terminal.
+// packageNames are what errors of this program's packages begin with. They tell a
+// programmer where to look, and a person nothing.
+var packageNames = regexp.MustCompile(`(^|: )(ml|identity|cluster|evidence|session|gossip|reach|consensus|receipt|node|dialect|configs): `)
+
+// plain is the sentence of an error for people: one line, without the names of packages.
+func plain(sentence string) string {
+	for packageNames.MatchString(sentence) { // again, because what two share is matched once
+		sentence = packageNames.ReplaceAllString(sentence, "$1")
+	}
+	return oneLine(sentence)
+}
+
+// oneLine keeps what a stranger sent from repainting the terminal, or from turning the
+// direction in which it writes.
 func oneLine(s string) string {
 	s = strings.Join(strings.Fields(s), " ")
 	return strings.Map(func(r rune) rune {
-		if r < 0x20 || r == 0x7f || r >= 0x80 && r < 0xa0 {
-			return '.'
+		if unicode.IsPrint(r) {
+			return r
 		}
-		return r
+		return '.'
 	}, s)
 }

@@ -155,3 +155,18 @@ func TestNothingElseWritesEscapes(t *testing.T) {
 		}
 	}
 }
+
+func TestComplaintsAreForPeople(t *testing.T) {
+	for in, want := range map[string]string{
+		"wine.csv: ml: bad data: line 2: the cell is empty": "wine.csv: bad data: line 2: the cell is empty",
+		"ml: node: cluster: odd":                            "odd",
+		"html: x, \"ml: y\" and calm: z":                    "html: x, \"ml: y\" and calm: z", // only as a word of its own at the front
+		"two\nlines\tand \x1b[31mred":                       "two lines and .[31mred",
+		"turned \u202e about, \u2028 and \u0085 broken":     "turned . about, and broken",
+		"Überraschung, 木":                                   "Überraschung, 木",
+	} {
+		if got := plain(in); got != want {
+			t.Errorf("%q became %q, not %q", in, got, want)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -58,10 +59,16 @@ func parseFeature(s string) (float64, error) {
 	if err == nil && !math.IsNaN(x) && !math.IsInf(x, 0) {
 		return x, nil
 	}
-	if _, err := strconv.ParseFloat(strings.Replace(s, ",", ".", 1), 64); err == nil {
-		return 0, usage(strings.Replace(s, ",", ".", 1), "%q is not a number; write it with a point", s)
+	const try = "caucus consensus 5.1 3.5 1.4 0.2"
+	if err == nil || errors.Is(err, strconv.ErrRange) { // NaN, Inf, 1e999
+		return 0, usage(try, "%q is not a finite number", s)
 	}
-	return 0, usage("caucus consensus 5.1 3.5 1.4 0.2", "%q is not a number", s)
+	if point := strings.Replace(s, ",", ".", 1); point != s {
+		if _, err := strconv.ParseFloat(strings.TrimSpace(point), 64); err == nil {
+			return 0, usage(point, "%q is not a number; write it with a point", s)
+		}
+	}
+	return 0, usage(try, "%q is not a number", s)
 }
 
 // namedRow puts name=value into the task's order. feature0, feature1 do as names too.

@@ -120,7 +120,7 @@ func (a *app) feedbackFile(ctx context.Context, r *reader, path, column string) 
 	defer c.Close()
 	d, err := a.openLabelled(ctx, c, path, column)
 	if err != nil {
-		return reached(c, err)
+		return reached(err)
 	}
 	sum := &feedbackSum{Data: path}
 	start := time.Now()
@@ -148,7 +148,7 @@ func (a *app) feedbackFile(ctx context.Context, r *reader, path, column string) 
 		if r.json {
 			a.printProblem(err)
 		}
-		return reached(c, err)
+		return reached(err)
 	case r.json:
 		return a.printJSON(sum)
 	}

@@ -203,7 +203,7 @@ func (a *app) rotate(ctx context.Context, r *reader, i *invitation, keep time.Du
 	defer cancel()
 	reply, err := c.Rotate(ctx, next, keep, membersOnly)
 	if err != nil {
-		return reached(c, err)
+		return reached(err)
 	}
 	i.token = &next
 	switch until := reply.OldUntil.Local().Format("2 Jan 15:04"); {

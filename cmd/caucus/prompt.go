@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 )
@@ -41,8 +42,11 @@ func (a *app) newPrompter(ctx context.Context, asJSON bool) *prompter {
 			}
 		}
 		err := s.Err()
-		if err == nil {
+		switch {
+		case err == nil:
 			err = io.EOF
+		case errors.Is(err, bufio.ErrTooLong):
+			err = fmt.Errorf("a line has more than %d KiB; give one answer a line", maxLine>>10)
 		}
 		select {
 		case p.lines <- line{err: err}:

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -97,21 +96,22 @@ func (r *reader) ask(ctx context.Context, f func(context.Context, *api.Client) e
 	if ctx.Err() != nil {
 		return context.Canceled // whatever it was that broke, the person broke it
 	}
-	return reached(c, err)
+	return reached(err)
 }
 
 // reached says what to do when no node answered.
-func reached(c *api.Client, err error) error {
+func reached(err error) error {
 	const try = "caucus up   (three nodes, in another terminal), or --node URL for one that runs elsewhere"
 	var (
 		f *failure
 		p *api.Problem
+		u *api.UnreachableError
 	)
 	switch {
 	case err == nil, errors.As(err, &f), errors.As(err, &p):
 		return err
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return &failure{code: exitFailure, err: fmt.Errorf("no node answers at %s (connection refused)", c.Base()), try: try}
+	case errors.As(err, &u):
+		return &failure{code: exitFailure, err: fmt.Errorf("no node answers at %s (%s)", u.Base, u.Why), try: try}
 	}
 	return &failure{code: exitFailure, err: err, try: try}
 }

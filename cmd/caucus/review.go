@@ -48,7 +48,7 @@ nothing skips the round, q ends.`,
 		if cmd.Context().Err() != nil {
 			return context.Canceled
 		}
-		return reached(c, err)
+		return reached(err)
 	}
 	return cmd
 }

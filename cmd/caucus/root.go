@@ -55,6 +55,12 @@ func flagError(cmd *cobra.Command, err error) error {
 	if i := strings.Index(s, " in -"); strings.HasPrefix(s, "unknown shorthand flag") && i > 0 && strings.ContainsAny(s[i+5:i+6], "0123456789.") {
 		return usage(fmt.Sprintf("%s -- %s ...", cmd.CommandPath(), s[i+4:]), "%s looks like a flag; put -- before negative numbers", s[i+4:])
 	}
+	// What Go's parser calls the trouble is no news: `parsing "a": invalid syntax`.
+	if i := strings.Index(s, ": strconv."); i > 0 {
+		s = s[:i]
+	} else if i := strings.Index(s, ": time: "); i > 0 {
+		s = s[:i] + "; write it with its unit, as in 1.5s, 50ms or 24h"
+	}
 	return usage(cmd.CommandPath()+" --help", "%s", s)
 }
 

@@ -31,7 +31,7 @@ func (a *app) watchMembers(ctx context.Context, r *reader) error {
 	before, seen := "", false
 	for {
 		reply, raw, err := members(ctx, c)
-		err = reached(c, err)
+		err = reached(err)
 		switch {
 		case ctx.Err() != nil:
 			return nil // Ctrl-C is how watching ends

@@ -12,10 +12,12 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"caucus/cluster/identity"
 	"caucus/cluster/reach"
+	"caucus/internal/neterror"
 )
 
 // maxReply bounds what a client reads; a batch over 4 MiB of input answers in less.
@@ -287,6 +289,18 @@ func (c *Client) inTheWay(status int, h http.Header, body []byte) error {
 	return fmt.Errorf("no node answers at %s: %w", c.base, t)
 }
 
+// UnreachableError is the error of a request that no node answered.
+type UnreachableError struct {
+	Base string // the address that was asked
+	Why  string // in words
+	Err  error
+}
+
+func (e *UnreachableError) Error() string {
+	return fmt.Sprintf("no node answers at %s (%s); start one with `caucus up`, or name one with --node URL", e.Base, e.Why)
+}
+func (e *UnreachableError) Unwrap() error { return e.Err }
+
 // unreachable turns a transport error into a sentence with a remedy.
 func (c *Client) unreachable(err error) error {
 	var u *url.Error
@@ -299,5 +313,17 @@ func (c *Client) unreachable(err error) error {
 	if errors.Is(err, context.Canceled) {
 		return err
 	}
-	return fmt.Errorf("no node answers at %s: %w; start one with `caucus up`, or name one with --node URL", c.base, err)
+	var (
+		dns *net.DNSError
+		why = err.Error()
+	)
+	switch {
+	case neterror.Is(err, syscall.ECONNREFUSED):
+		why = "nothing listens there"
+	case errors.As(err, &dns) && dns.IsNotFound:
+		why = "there is no host of that name"
+	case errors.Is(err, http.ErrSchemeMismatch):
+		why = "it does not speak https; try http://"
+	}
+	return &UnreachableError{Base: c.base, Why: why, Err: err}
 }

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -162,6 +163,17 @@ func TestTheClientNamesWhatIsWrongWithAnAddress(t *testing.T) {
 	defer c.Close()
 	if _, err := c.Members(t.Context()); err == nil || !strings.Contains(err.Error(), "no node answers at http://127.0.0.1:1") || !strings.Contains(err.Error(), "caucus up") {
 		t.Errorf("%v", err)
+	}
+	for address, why := range map[string]string{"127.0.0.1:1": "nothing listens there", "http://no-such-host.invalid": "no host of that name"} {
+		c, err := NewClient(address, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = c.Members(t.Context())
+		var u *UnreachableError
+		if c.Close(); !errors.As(err, &u) || !strings.Contains(u.Why, why) || strings.Contains(err.Error(), "dial tcp") {
+			t.Errorf("%s: %v", address, err)
+		}
 	}
 	p := parseProblem(502, "text/html", []byte("<html>\x1b[31m Bad\n gateway</html>"))
 	if p.Status != 502 || !strings.Contains(p.Error(), "502") || strings.ContainsAny(p.Error(), "\x1b\n") {
