@@ -21,7 +21,7 @@ func main() {
 	cobra.EnableCommandSorting = false // help lists commands in the order in which one needs them
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	go onSignal(cancel)
+	onSignal(cancel)
 	os.Exit(run(ctx, newApp(os.Stdin, os.Stdout, os.Stderr), os.Args[1:]))
 }
 
@@ -33,8 +33,10 @@ func onSignal(cancel context.CancelFunc) {
 	if !signal.Ignored(syscall.SIGHUP) { // nohup asks to go on without a terminal
 		signal.Notify(signals, syscall.SIGHUP)
 	}
-	<-signals
-	cancel()
-	<-signals
-	os.Exit(exitInterrupted)
+	go func() {
+		<-signals
+		cancel()
+		<-signals
+		os.Exit(exitInterrupted)
+	}()
 }
