@@ -42,53 +42,76 @@ type table struct {
 	equivocations []Equivocation
 }
 
-// tabulate works out rows from records in replay order.
+// draft is a row while its records are read.
+type draft struct {
+	first    *Entry
+	opinions []opinion // by labeller, in the order in which they first spoke
+	votes    []Ballot  // by voter; shared with first until another record adds to it
+}
+
+// opinion is the last label that a labeller gave.
+type opinion struct {
+	labeller identity.ID
+	label    int
+}
+
+// tabulate works out rows from records in replay order. Most rows have one record, which
+// then costs no more than its place in a table: all this is done anew for each label.
 func tabulate(replay []*Entry) *table {
-	type draft struct {
-		first  *Entry
-		labels map[identity.ID]int // the last that each labeller said
-		votes  map[identity.ID]Ballot
-	}
-	t := &table{}
-	drafts := make(map[Key]*draft)
-	var order []*draft
+	places := make(map[Key]int, len(replay))
+	drafts := make([]draft, 0, len(replay))
+	opinions := make([]opinion, len(replay)) // room for the first of each row
 	for _, e := range replay {
-		d := drafts[e.Key]
-		if d == nil {
-			d = &draft{first: e, labels: make(map[identity.ID]int, 1), votes: make(map[identity.ID]Ballot, len(e.Votes))}
-			drafts[e.Key] = d
-			order = append(order, d)
+		i, known := places[e.Key]
+		if !known {
+			i = len(drafts)
+			places[e.Key] = i
+			opinions[i] = opinion{e.Origin, e.Label}
+			drafts = append(drafts, draft{first: e, opinions: opinions[i : i+1 : i+1], votes: slices.Clip(e.Votes)})
+			continue
 		}
-		d.labels[e.Origin] = e.Label
-		for _, v := range e.Votes {
-			if _, ok := d.votes[v.Voter]; !ok {
-				d.votes[v.Voter] = v
-			}
-		}
+		drafts[i].add(e)
 	}
-	for _, d := range order {
-		label, agree := plurality(d.labels)
+	t := &table{rows: make([]Row, 0, len(drafts))}
+	for i := range drafts {
+		d := &drafts[i]
+		label, agree := plurality(d.opinions)
 		if label < 0 {
 			t.disputed++
 			continue
 		}
-		voters := slices.Sorted(maps.Keys(d.votes))
-		votes := make([]Ballot, len(voters))
-		for i, id := range voters {
-			votes[i] = d.votes[id]
-		}
-		t.rows = append(t.rows, Row{Key: d.first.Key, Label: label, Agree: agree, Labellers: len(d.labels), Votes: votes, First: d.first})
+		t.rows = append(t.rows, Row{Key: d.first.Key, Label: label, Agree: agree, Labellers: len(d.opinions), Votes: d.votes, First: d.first})
 	}
 	t.equivocations = equivocations(replay)
 	return t
 }
 
+// add takes a further record on the row: another label by the same labeller replaces the
+// one before, and a voter's first vote stands.
+func (d *draft) add(e *Entry) {
+	if i := slices.IndexFunc(d.opinions, func(o opinion) bool { return o.labeller == e.Origin }); i >= 0 {
+		d.opinions[i].label = e.Label
+	} else {
+		d.opinions = append(d.opinions, opinion{e.Origin, e.Label})
+	}
+	for i := range e.Votes {
+		v := &e.Votes[i]
+		at, known := slices.BinarySearchFunc(d.votes, v.Voter, func(b Ballot, id identity.ID) int { return compareIDs(b.Voter, id) })
+		if !known {
+			d.votes = slices.Insert(d.votes, at, *v) // copies them the first time: there is no room
+		}
+	}
+}
+
 // plurality returns the label that most labellers gave and how many did, or -1 if
 // two labels have as many.
-func plurality(labels map[identity.ID]int) (label, agree int) {
+func plurality(opinions []opinion) (label, agree int) {
+	if len(opinions) == 1 {
+		return opinions[0].label, 1
+	}
 	counts := make(map[int]int, 1)
-	for _, l := range labels {
-		counts[l]++
+	for _, o := range opinions {
+		counts[o.label]++
 	}
 	label = -1
 	for l, n := range counts {
@@ -111,9 +134,17 @@ func equivocations(replay []*Entry) []Equivocation {
 		entry *Entry
 		vote  *Ballot
 	}
+	// Nobody can say two things on features that one record alone is about.
+	records := make(map[[32]byte]int, len(replay))
+	for _, e := range replay {
+		records[e.Key.Features]++
+	}
 	seen := make(map[asked]said)
 	flagged := make(map[identity.ID]Equivocation)
 	for _, e := range replay {
+		if records[e.Key.Features] == 1 {
+			continue
+		}
 		for i := range e.Votes {
 			v := &e.Votes[i]
 			k := asked{v.Voter, v.Fingerprint, e.Key.Features}
