@@ -3,7 +3,7 @@
 // of them rides the session that this node has with the peer of that id.
 //
 //	memberlist                       transport                        session
-//	WriteToAddress(b, id) --> bounded queue --> writer goroutine --> one StreamPackets stream: [u16 length][packet]...
+//	WriteToAddress(b, id) --> bounded queue --> writer goroutine --> one StreamPackets stream (patch.go)
 //	PacketCh            <--------------------- reader             <-- the peer's StreamPackets stream
 //	DialAddressTimeout  ---------------------------------------->     a StreamGossip stream each
 //	StreamCh            <----------------------------------------     the peer's StreamGossip streams

@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
-	"io"
 	"net"
 	"time"
 
@@ -53,15 +52,15 @@ func (t *Transport) retire(w *writer) bool {
 // drain writes what is queued for one peer until the transport ends or nothing comes for long.
 func (t *Transport) drain(w *writer) {
 	defer t.wg.Done()
-	var conn net.Conn
+	out := &outlet{}
 	defer func() {
-		if conn != nil {
-			t.forget(conn)
+		if out.conn != nil {
+			t.forget(out.conn)
 		}
 	}()
 	idle := time.NewTimer(idleWriter)
 	defer idle.Stop()
-	buf := make([]byte, 0, 2048)
+	var batch [][]byte
 	for {
 		var packet []byte
 		select {
@@ -77,44 +76,53 @@ func (t *Transport) drain(w *writer) {
 		}
 		idle.Reset(idleWriter)
 		// All that waits goes out in one write: the mux below pays by the write.
-		buf = appendPacket(buf[:0], packet)
-		n := uint64(1)
-		for more := true; more && len(buf) < batchBytes; {
+		batch = append(batch[:0], packet)
+		size := len(packet)
+		for more := true; more && size < batchBytes; {
 			select {
 			case packet = <-w.queue:
-				buf = appendPacket(buf, packet)
-				n++
+				batch, size = append(batch, packet), size+len(packet)
 			default:
 				more = false
 			}
 		}
-		conn = t.send(w.id, conn, buf)
-		if conn != nil {
-			t.sent.Add(n)
+		if t.send(w.id, out, batch) {
+			t.sent.Add(uint64(len(batch)))
 		} else {
-			t.dropped.Add(n)
+			t.dropped.Add(uint64(len(batch)))
 		}
 	}
 }
 
-// send writes a batch on conn, or on a new stream when conn is nil or broken (the session under it
-// may have been replaced). It returns the stream to use next, or nil when the batch was lost.
-func (t *Transport) send(id identity.ID, conn net.Conn, batch []byte) net.Conn {
+// outlet is the stream on which a peer's packets go out.
+type outlet struct {
+	conn net.Conn // nil: none is open
+	sent history  // on conn
+	buf  []byte
+}
+
+// send writes a batch, on a new stream when there is none or it is broken (the session under it may have been
+// replaced). It reports whether it was written.
+func (t *Transport) send(id identity.ID, out *outlet, batch [][]byte) bool {
 	for range 2 {
-		if conn == nil && t.ctx.Err() == nil {
-			conn = t.openPackets(id)
+		if out.conn == nil && t.ctx.Err() == nil {
+			out.conn, out.sent = t.openPackets(id), history{}
 		}
-		if conn == nil {
-			return nil
+		if out.conn == nil {
+			return false
 		}
-		conn.SetWriteDeadline(time.Now().Add(writeWithin))
-		if _, err := conn.Write(batch); err == nil {
-			return conn
+		out.buf = out.buf[:0]
+		for _, packet := range batch {
+			out.buf = out.sent.append(out.buf, packet)
 		}
-		t.forget(conn)
-		conn = nil
+		out.conn.SetWriteDeadline(time.Now().Add(writeWithin))
+		if _, err := out.conn.Write(out.buf); err == nil {
+			return true
+		}
+		t.forget(out.conn)
+		out.conn = nil
 	}
-	return nil
+	return false
 }
 
 // openPackets opens the stream for packets to a peer. Without a session it has one opened in the
@@ -156,10 +164,11 @@ func (t *Transport) connect(id identity.ID) {
 func (t *Transport) readPackets(peer identity.ID, conn net.Conn) {
 	from := &net.UDPAddr{IP: peer.Placeholder().AsSlice(), Port: Port}
 	r := bufio.NewReaderSize(conn, 4096)
+	var got history
 	for {
-		b, err := readPacket(r)
+		b, err := got.read(r)
 		if err != nil {
-			if errors.Is(err, errPacketSize) {
+			if errors.Is(err, errPacketSize) || errors.Is(err, errPatch) {
 				t.cfg.Malformed(peer, err.Error())
 			}
 			return
@@ -184,26 +193,4 @@ const checksummed = 12
 
 func intact(b []byte) bool {
 	return len(b) < 5 || b[0] != checksummed || binary.BigEndian.Uint32(b[1:]) == crc32.ChecksumIEEE(b[5:])
-}
-
-func appendPacket(dst, packet []byte) []byte {
-	dst = binary.BigEndian.AppendUint16(dst, uint16(len(packet)))
-	return append(dst, packet...)
-}
-
-// readPacket reads one packet into a slice of its own, which memberlist keeps.
-func readPacket(r io.Reader) ([]byte, error) {
-	var head [2]byte
-	if _, err := io.ReadFull(r, head[:]); err != nil {
-		return nil, err
-	}
-	n := int(binary.BigEndian.Uint16(head[:]))
-	if n == 0 || n > MaxPacket {
-		return nil, errPacketSize
-	}
-	b := make([]byte, n)
-	if _, err := io.ReadFull(r, b); err != nil {
-		return nil, err
-	}
-	return b, nil
 }

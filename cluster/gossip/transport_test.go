@@ -192,13 +192,13 @@ func TestABrokenStreamIsReplaced(t *testing.T) {
 	defer tr.Shutdown()
 	tr.WriteToAddress([]byte("one"), to(bo))
 	first := <-opened
-	if b, err := readPacket(first); err != nil || string(b) != "one" {
+	if b, err := new(history).read(first); err != nil || string(b) != "one" {
 		t.Fatal(b, err)
 	}
 	first.Close()
 	tr.WriteToAddress([]byte("two"), to(bo))
 	second := <-opened
-	if b, err := readPacket(second); err != nil || string(b) != "two" {
+	if b, err := new(history).read(second); err != nil || string(b) != "two" {
 		t.Fatal(b, err)
 	}
 	second.Close()
@@ -243,26 +243,73 @@ func TestStreamsOfOtherKindsAndAfterShutdownAreClosed(t *testing.T) {
 }
 
 func FuzzReadPacket(f *testing.F) {
-	f.Add(appendPacket(appendPacket(nil, []byte("one")), []byte("two")))
+	var h history
+	f.Add(h.append(h.append(h.append(nil, []byte("one")), []byte("two")), []byte("two")))
 	f.Add([]byte{0, 0})
 	f.Add([]byte{0xff, 0xff, 1})
+	f.Add([]byte{0, 3, 'o', 'n', 'e', 0x80, 4, 0, 1, 1, 'w'})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r := bytes.NewReader(b)
+		var in, out, again history
+		var packets [][]byte
 		var back []byte
 		for {
-			p, err := readPacket(r)
+			p, err := in.read(r)
 			if err != nil {
 				break
 			}
 			if len(p) == 0 || len(p) > MaxPacket {
 				t.Fatalf("a packet of %d bytes", len(p))
 			}
-			back = appendPacket(back, p)
+			packets = append(packets, p)
+			back = out.append(back, p)
 		}
-		if !bytes.HasPrefix(b, back) {
-			t.Fatal("what was read is not what was written")
+		// Whatever was read is the same after another journey.
+		r = bytes.NewReader(back)
+		for i, want := range packets {
+			if p, err := again.read(r); err != nil || !bytes.Equal(p, want) {
+				t.Fatalf("packet %d: %q %v, want %q", i, p, err, want)
+			}
 		}
 	})
+}
+
+// At rest memberlist sends the same two packets with another number in them.
+func TestWhatIsTheSameIsNotSentAgain(t *testing.T) {
+	ping := []byte("\x00\x85\xa4Node\xda\x00 " + string(ana) + "\xa5SeqNo#\xaaSourceAddr\xb00123456789abcdef\xaaSourceNode\xda\x00 " + string(bo) + "\xaaSourcePort\xcd\x1f\x0a")
+	ack := []byte("\x02\x82\xa7Payload\xb00123456789abcdef\xa5SeqNo#")
+	var out, in history
+	first := len(out.append(nil, ping)) + len(out.append(nil, ack))
+	out = history{}
+	var stream []byte
+	var sent [][]byte
+	for i := range 100 {
+		for _, p := range [][]byte{ping, ack} {
+			p = bytes.Clone(p)
+			p[bytes.IndexByte(p, '#')] = byte(i)
+			sent = append(sent, p)
+			stream = out.append(stream, p)
+		}
+	}
+	if per := len(stream) / 100; per > first/8 {
+		t.Errorf("a ping and its answer take %d bytes; the first took %d", per, first)
+	}
+	r := bytes.NewReader(stream)
+	for i, want := range sent {
+		if p, err := in.read(r); err != nil || !bytes.Equal(p, want) {
+			t.Fatalf("packet %d: %q %v", i, p, err)
+		}
+	}
+	for _, bad := range [][]byte{{0x80, 0}, {0x80, 1, 0}, {0, 1, 'x', 0x80, 1, 1}, {0, 1, 'x', 0x80, 2, 0, 0}, {0, 1, 'x', 0x80, 3, 0, 0, 0}, {0, 1, 'x', 0x80, 4, 0, 1, 1, 'y'}, {0, 1, 'x', 0x80, 3, 0, 0, 1}} {
+		var h history
+		r, err := bytes.NewReader(bad), error(nil)
+		for err == nil {
+			_, err = h.read(r)
+		}
+		if !errors.Is(err, errPatch) && !errors.Is(err, errPacketSize) {
+			t.Errorf("% x: %v", bad, err)
+		}
+	}
 }
 
 func TestMemberlistsLinesKeepTheirLevelsAndLoseControlCharacters(t *testing.T) {
