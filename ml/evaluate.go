@@ -3,6 +3,7 @@ package ml
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/sjwhitworth/golearn/evaluation"
@@ -72,6 +73,48 @@ func evaluationOf(t Task, c evaluation.ConfusionMatrix) Evaluation {
 		e.Recall[i] = orZero(evaluation.GetRecall(label, c))
 	}
 	return e
+}
+
+// Macro are means over the labels that a row has or that were predicted, each counting the
+// same however many rows it has.
+type Macro struct {
+	Precision float64 `json:"precision"`
+	Recall    float64 `json:"recall"`
+	F1        float64 `json:"f1"`
+}
+
+// Scores returns the F1 score of each label, the harmonic mean of its precision and recall (0
+// where both are 0), by golearn, and the means. As in scikit-learn a label that no row has and
+// that was never predicted counts in no mean.
+func (e Evaluation) Scores() (f1 []float64, m Macro) {
+	c := evaluation.ConfusionMatrix{}
+	name := func(k int) string { return strconv.Itoa(k) } // two labels never share a name here
+	there := make([]bool, len(e.Confusion))
+	for i, row := range e.Confusion {
+		for j, n := range row {
+			if n == 0 {
+				continue
+			}
+			if c[name(i)] == nil {
+				c[name(i)] = map[string]int{}
+			}
+			c[name(i)][name(j)] = n
+			there[i], there[j] = true, true
+		}
+	}
+	f1 = make([]float64, len(e.Confusion))
+	labels := 0.0
+	for k := range e.Confusion {
+		f1[k] = orZero(evaluation.GetF1Score(name(k), c))
+		if there[k] {
+			labels++
+			m.Precision, m.Recall, m.F1 = m.Precision+e.Precision[k], m.Recall+e.Recall[k], m.F1+f1[k]
+		}
+	}
+	if labels > 0 {
+		m.Precision, m.Recall, m.F1 = m.Precision/labels, m.Recall/labels, m.F1/labels
+	}
+	return f1, m
 }
 
 // orZero replaces golearn's 0/0, which JSON cannot write.

@@ -187,6 +187,13 @@ func (r *round) fillNode(v *api.NodeVotes, i int) {
 	for _, y := range a.answer.Labels {
 		v.Labels = append(v.Labels, int(y))
 	}
+	if probs, k := a.answer.Probabilities, r.rule.Classes; r.spread && len(probs) > 0 {
+		all := make([]api.Millionths, len(probs)) // the answer's own memory is used again
+		for j, p := range probs {
+			all[j] = api.Millionths(p)
+		}
+		v.Probabilities = slices.Collect(slices.Chunk(all, k))
+	}
 }
 
 // votesOfBatch says for a problem what became of each member, without labels.

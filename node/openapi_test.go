@@ -275,6 +275,7 @@ func TestRunningNodesAnswerAsDocumented(t *testing.T) {
 	}
 	c.ask(200, "POST", "/consensus", `{"instances":[[5.1,3.5,1.4,0.2]],"quorum":2,"timeout":"1s","models":["knn","randforest"],"minority":true}`)
 	c.ask(200, "POST", "/consensus", batchBody)
+	c.ask(200, "POST", "/consensus?probabilities=true", batchBody)
 	c.ask(200, "POST", "/consensus", `{"method":"em","instances":[[5.1,3.5,1.4,0.2]`+strings.Repeat(",[6,2.7,5.1,1.6]", 60)+`]}`)
 	c.ask(400, "GET", "/consensus"+flowerQuery+"&method=best", "")
 	c.ask(400, "POST", "/consensus", `{"features":[1,2,3,4],"method":"em"}`)
@@ -343,6 +344,8 @@ func TestRunningNodesAnswerAsDocumented(t *testing.T) {
 	c.ask(415, "POST", "/feedback", `{}`, func(r *http.Request) { r.Header.Set("Content-Type", "text/plain") })
 	c.ask(200, "GET", "/weights", "")
 	c.ask(400, "GET", "/weights?x=1", "")
+	c.ask(400, "GET", "/weights?rows=perhaps", "")
+	c.ask(200, "GET", "/weights?rows=true", "")
 	c.ask(200, "GET", "/members", "")
 	c.ask(200, "GET", "/consensus"+flowerQuery+"&method=weighted", "")
 

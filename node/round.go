@@ -41,6 +41,7 @@ type round struct {
 	question session.Question
 	sign     bool // a receipt is wanted, so votes must be signed
 	live     bool // somebody wants to be told of each vote as it comes
+	spread   bool // a batch's reply is to carry the probabilities of every vote
 
 	mu      sync.Mutex // guards what follows, and the counter until closed
 	counter consensus.Counter
@@ -113,7 +114,7 @@ func (r *round) begin(inv *invited, q *api.Question) error {
 	r.limit = e.limit(q)
 	r.rows = append(r.rows[:0], q.Rows...)
 	r.question = session.Question{Round: r.id, RequestID: r.request, Task: e.local.digest, Columns: e.local.columns, Rows: r.rows, Sign: q.Receipt, Jointly: q.Receipt}
-	r.sign = q.Receipt
+	r.sign, r.spread = q.Receipt, q.Probabilities
 	r.rule, r.learnt, r.plan = e.rule(q, inv)
 	if r.plan.Method == consensus.EM {
 		r.patience = api.WaitAll // it weighs all the votes of a batch together

@@ -2,6 +2,7 @@ package node
 
 import (
 	"cmp"
+	"encoding/hex"
 	"slices"
 
 	"github.com/oklog/ulid/v2"
@@ -14,7 +15,7 @@ import (
 )
 
 // Weights implements api.Node.
-func (n *Node) Weights() (*api.WeightsReply, error) {
+func (n *Node) Weights(rows bool) (*api.WeightsReply, error) {
 	inv := n.engine.invitedOf()
 	x := n.engine.learner.of(inv)
 	b := x.basis
@@ -55,7 +56,24 @@ func (n *Node) Weights() (*api.WeightsReply, error) {
 			})
 		}
 	}
+	if rows {
+		out.Rows = labelledRows(x.snapshot)
+	}
 	return out, nil
+}
+
+// labelledRows names the rows that the weights rest on.
+func labelledRows(s *evidence.Snapshot) []string {
+	if s == nil {
+		return nil
+	}
+	replay := s.Replay()
+	out := make([]string, len(replay))
+	for i, e := range replay {
+		out[i] = hex.EncodeToString(e.Key.Features[:])
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 func (n *Node) weight(m *consensus.Learnt, p *peer) api.MemberWeight {

@@ -42,6 +42,8 @@ type ConsensusOptions struct {
 	Wait     string        // decided, all
 	Minority bool          // answer below the quorum too
 	Receipt  bool          // the reply is to carry a receipt
+	// Probabilities: the reply to a batch is to carry those of every vote.
+	Probabilities bool
 }
 
 // NewClient returns a client of the node at base: an origin, with or without a
@@ -174,6 +176,11 @@ func (c *Client) Weights(ctx context.Context) (*WeightsReply, error) {
 	return ask[WeightsReply](ctx, c, http.MethodGet, "/weights", nil, nil)
 }
 
+// WeightsAndRows is Weights with the digests of the rows that have a label.
+func (c *Client) WeightsAndRows(ctx context.Context) (*WeightsReply, error) {
+	return ask[WeightsReply](ctx, c, http.MethodGet, "/weights", url.Values{"rows": {"true"}}, nil)
+}
+
 // Receipt returns the receipt of a round that was asked for with one, byte for byte; with
 // evidence, the records that its weights come from are in it.
 func (c *Client) Receipt(ctx context.Context, round string, evidence bool) ([]byte, error) {
@@ -216,6 +223,7 @@ func (o ConsensusOptions) query() url.Values {
 	set("wait", o.Wait, o.Wait != "")
 	set("minority", "true", o.Minority)
 	set("receipt", "true", o.Receipt)
+	set(probabilitiesOption, "true", o.Probabilities)
 	return q
 }
 

@@ -34,14 +34,8 @@ func (r *PredictBatchReply) AppendJSON(dst []byte) []byte {
 	dst = append(dst, `,"labels":`...)
 	dst = appendStrings(dst, r.Labels)
 	if len(r.Probabilities) > 0 {
-		dst = append(dst, `,"probabilities":[`...)
-		for i, p := range r.Probabilities {
-			if i > 0 {
-				dst = append(dst, ',')
-			}
-			dst = appendMillionths(dst, p)
-		}
-		dst = append(dst, ']')
+		dst = append(dst, `,"probabilities":`...)
+		dst = appendRows(dst, r.Probabilities)
 	}
 	dst = append(dst, `,"classes":`...)
 	dst = appendStrings(dst, r.Classes)
@@ -207,6 +201,10 @@ func (v *NodeVotes) AppendJSON(dst []byte) []byte {
 		dst = append(dst, `,"reason":`...)
 		dst = appendString(dst, v.Reason)
 	}
+	if len(v.Probabilities) > 0 {
+		dst = append(dst, `,"probabilities":`...)
+		dst = appendRows(dst, v.Probabilities)
+	}
 	return append(dst, '}')
 }
 
@@ -273,4 +271,8 @@ func appendStrings(dst []byte, s []string) []byte {
 
 func appendMillionths(dst []byte, s []Millionths) []byte {
 	return appendList(dst, s, func(dst []byte, v *Millionths) []byte { return v.AppendJSON(dst) })
+}
+
+func appendRows(dst []byte, s [][]Millionths) []byte {
+	return appendList(dst, s, func(dst []byte, v *[]Millionths) []byte { return appendMillionths(dst, *v) })
 }

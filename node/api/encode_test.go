@@ -76,7 +76,11 @@ func TestRepliesByHandEqualThoseByReflection(t *testing.T) {
 		}
 		for range r.IntN(3) {
 			b.Results = append(b.Results, BatchRow{r.IntN(3), text(), text(), r.IntN(2) == 0, dist().Shares, share(), share(), r.IntN(2) == 0, ints()})
-			b.VotesByNode = append(b.VotesByNode, NodeVotes{text(), text(), text(), text(), ints(), share(), ms(), text()})
+			v := NodeVotes{Node: text(), Name: text(), Model: text(), Outcome: text(), Labels: ints(), Weight: share(), Ms: ms(), Reason: text()}
+			for range r.IntN(3) {
+				v.Probabilities = append(v.Probabilities, dist().Shares)
+			}
+			b.VotesByNode = append(b.VotesByNode, v)
 		}
 		checkSame(t, b)
 	}

@@ -89,7 +89,7 @@ func (f *fakeNode) Feedback(_ context.Context, q *Labels) (*FeedbackReply, error
 	return &FeedbackReply{Recorded: len(q.Labels), Rows: []FeedbackRow{}, RequestID: q.RequestID}, nil
 }
 
-func (f *fakeNode) Weights() (*WeightsReply, error) { return &WeightsReply{Asked: "k3f"}, nil }
+func (f *fakeNode) Weights(bool) (*WeightsReply, error) { return &WeightsReply{Asked: "k3f"}, nil }
 
 func (f *fakeNode) Receipt(id string, evidence bool) ([]byte, error) {
 	if id != "known" {

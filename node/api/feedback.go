@@ -17,7 +17,7 @@ const maxLabels = 1000
 func (a *API) mountLearning() {
 	a.engine.POST("/feedback", a.local, a.takeLabels)
 	for _, m := range []string{http.MethodGet, http.MethodHead} {
-		a.engine.Handle(m, "/weights", a.local, a.plain(func(*gin.Context) (any, error) { return a.node.Weights() }))
+		a.engine.Handle(m, "/weights", a.local, a.weights)
 		a.engine.Handle(m, "/review", a.local, a.review)
 		a.engine.Handle(m, "/rounds/:id/receipt", a.local, a.receipt)
 	}
@@ -188,6 +188,30 @@ func labelText(s *scanner) (string, error) {
 	return string(text), nil
 }
 
+// weights answers GET /weights.
+func (a *API) weights(c *gin.Context) {
+	a.fails(func(c *gin.Context) error {
+		rows, err := flagOf(c, "rows")
+		if err != nil {
+			return err
+		}
+		reply, err := a.node.Weights(rows)
+		if err != nil {
+			return err
+		}
+		return a.send(c, reply)
+	})(c)
+}
+
+// flagOf reads a parameter that is true or false, the only one of its route; false without it.
+func flagOf(c *gin.Context, name string) (bool, error) {
+	q, err := onlyKnown(c.Request.URL.RawQuery, name)
+	if err != nil || !q.Has(name) {
+		return false, err
+	}
+	return parseBool(name, q.Get(name))
+}
+
 // review answers GET /review.
 func (a *API) review(c *gin.Context) {
 	a.fails(func(c *gin.Context) error {
@@ -206,19 +230,12 @@ func (a *API) review(c *gin.Context) {
 // receipt answers GET /rounds/{id}/receipt with the very bytes that were signed.
 func (a *API) receipt(c *gin.Context) {
 	a.fails(func(c *gin.Context) error {
-		raw := c.Request.URL.RawQuery
-		if wantsPretty(raw) {
+		if wantsPretty(c.Request.URL.RawQuery) {
 			return NewProblem(BadInput, "a receipt is signed byte for byte, so it cannot be indented; leave out pretty")
 		}
-		q, err := onlyKnown(raw, "evidence")
+		evidence, err := flagOf(c, "evidence")
 		if err != nil {
 			return err
-		}
-		evidence := false
-		if q.Has("evidence") {
-			if evidence, err = parseBool("evidence", q.Get("evidence")); err != nil {
-				return err
-			}
 		}
 		b, err := a.node.Receipt(c.Param("id"), evidence)
 		if err != nil {

@@ -112,6 +112,8 @@ type WeightsReply struct {
 	Bound     Millionths     `json:"bound"`   // what the regret cannot exceed
 	Together  []ErrorPair    `json:"together"`
 	Labellers []Labeller     `json:"labellers"`
+	// Rows are the digests of the labelled rows' features in hex, in order, each once; absent unless asked for.
+	Rows []string `json:"rows,omitempty"`
 }
 
 // ReviewRound is a recent round of this node's that nobody here has labelled yet.

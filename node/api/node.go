@@ -25,8 +25,8 @@ type Node interface {
 	Round(id string) (*RoundReply, bool)
 	// Feedback takes labels, and returns when what they teach is learnt, or in a second.
 	Feedback(ctx context.Context, q *Labels) (*FeedbackReply, error)
-	// Weights tells what the evidence says of the members.
-	Weights() (*WeightsReply, error)
+	// Weights tells what the evidence says of the members; with rows, which rows have a label.
+	Weights(rows bool) (*WeightsReply, error)
 	// Review returns at most limit recent rounds of this node's without a label, those
 	// first on which the voters differ most.
 	Review(limit int) []ReviewRound
@@ -93,4 +93,6 @@ type Question struct {
 	Minority  bool
 	Receipt   bool // votes are to be signed, and the reply to carry a receipt
 	Wait      Wait
+	// Probabilities: the reply to a batch is to carry those of every vote, as that to one row does.
+	Probabilities bool
 }

@@ -134,7 +134,7 @@ func (in *input) oipParameters(s *scanner, where string, deadline time.Duration)
 		if key == "timeout" && s.peek() != '"' {
 			return in.oipTimeout(s, deadline)
 		}
-		if in.consensus && slices.Contains(consensusOptions, key) {
+		if in.consensus && key != probabilitiesOption && slices.Contains(consensusOptions, key) {
 			_, err := in.jsonOption(s, key)
 			return err
 		}

@@ -8,7 +8,11 @@ import (
 )
 
 // consensusOptions are the parameters of a round, in the query or in the JSON body.
-var consensusOptions = []string{"method", "quorum", "timeout", "models", "require", "wait", "minority", "receipt"}
+var consensusOptions = []string{"method", "quorum", "timeout", "models", "require", "wait", "minority", "receipt", probabilitiesOption}
+
+// probabilitiesOption is for the replies of /consensus to a batch. In the Open Inference Protocol
+// it has no place: outputs are asked for there by name.
+const probabilitiesOption = "probabilities"
 
 // methods that may be asked for. em needs many rows.
 var methods = []string{"auto", "majority", "weighted", "soft", "em"}
@@ -48,6 +52,8 @@ func (in *input) option(key, value string) (done bool, err error) {
 		in.q.Minority, err = parseBool(key, value)
 	case "receipt":
 		in.q.Receipt, err = parseBool(key, value)
+	case probabilitiesOption:
+		in.q.Probabilities, err = parseBool(key, value)
 	case "wait":
 		var w string
 		w, err = oneOf(key, value, "decided", "all")

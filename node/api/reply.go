@@ -117,6 +117,8 @@ type NodeVotes struct {
 	Weight  Millionths `json:"weight"`
 	Ms      Millis     `json:"ms"`
 	Reason  string     `json:"reason,omitempty"`
+	// Probabilities are rows x classes; absent unless asked for, or if the model gave none.
+	Probabilities [][]Millionths `json:"probabilities,omitempty"`
 }
 
 // ConsensusBatchReply answers POST /consensus with "instances": one round, however many rows.

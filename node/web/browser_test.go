@@ -334,9 +334,9 @@ func (h *hostile) Forget(context.Context, []string, bool) ([]string, error) {
 func (h *hostile) Feedback(context.Context, *api.Labels) (*api.FeedbackReply, error) {
 	return &api.FeedbackReply{}, nil
 }
-func (h *hostile) Weights() (*api.WeightsReply, error)  { return &api.WeightsReply{}, nil }
-func (h *hostile) Review(int) []api.ReviewRound         { return nil }
-func (h *hostile) Receipt(string, bool) ([]byte, error) { return nil, nil }
+func (h *hostile) Weights(bool) (*api.WeightsReply, error) { return &api.WeightsReply{}, nil }
+func (h *hostile) Review(int) []api.ReviewRound            { return nil }
+func (h *hostile) Receipt(string, bool) ([]byte, error)    { return nil, nil }
 func (h *hostile) Watch(ctx context.Context, look func()) {
 	look()
 	<-ctx.Done()
