@@ -1,47 +1,74 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
-	"path/filepath"
-	"slices"
-	"strings"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"caucus/ml"
 	"caucus/node/api"
+	"caucus/node/assess"
+	"caucus/node/assess/page"
+	"caucus/node/consensus"
 )
 
+// evaluateOptions are what a person can choose.
+type evaluateOptions struct {
+	data, label string
+	method      string
+	html        string
+	resamples   int
+	seed        uint64
+}
+
 func (a *app) evaluateCommand() *cobra.Command {
-	var data, label, method string
+	o := evaluateOptions{method: consensus.Auto.String(), resamples: assess.DefaultResamples, seed: 1}
 	cmd := &cobra.Command{
 		Use:   "evaluate --data FILE.csv",
-		Short: "Measure each member and the joint answer on labelled rows",
-		Long: `Ask the cluster about every row of a CSV file whose labels are known, in batches, and
-compare: how often is each member right, how often the joint answer, and which labels
-are taken for which.`,
+		Short: "Measure each member and each method on labelled rows",
+		Long: `Ask the cluster about every row of a CSV file whose labels are known, in batches, and say
+how good each member is and each way to count their votes, how sure that is, which members
+err alike, and whether any method is better than the best single member.
+
+One question tells all members' votes; all methods are counted from them here, by the nodes'
+own code, and the node's answer is held against that. docs/evaluate.md explains the figures.`,
 		Example: `  caucus evaluate --data test.csv
   caucus evaluate --data wine-test.csv --label cultivar --method soft
+  caucus evaluate --data test.csv --html report.html
   caucus evaluate --data test.csv --json > result.json`,
 		Args: arguments(0, 0, ""),
 	}
 	r := a.addReader(cmd)
 	f := cmd.Flags()
-	f.StringVar(&data, "data", "", "the labelled rows, a `FILE.csv` (or .csv.gz) with a header line")
-	f.StringVar(&label, "label", "", "the `COLUMN` with the labels (default: the last)")
-	f.StringVar(&method, "method", "", "count votes by this `RULE`: auto, majority, weighted, soft or em (default auto)")
+	f.Lookup("json").Usage = "print the result as JSON (docs/evaluate.md)"
+	f.StringVar(&o.data, "data", "", "the labelled rows, a `FILE.csv` (or .csv.gz) with a header line")
+	f.StringVar(&o.label, "label", "", "the `COLUMN` with the labels (default: the last)")
+	f.StringVar(&o.method, "method", o.method, "ask the node by this `RULE`, and show its confusion matrix: auto, majority, weighted, soft or em")
+	f.StringVar(&o.html, "html", "", "also write a page with plots to `FILE`, replacing what is there")
+	f.IntVar(&o.resamples, "resamples", o.resamples, "how often the bootstrap draws `N` new samples of the rows")
+	f.Uint64Var(&o.seed, "seed", o.seed, "`N` that the bootstrap's draws come from; the same gives the same intervals")
+	_ = cmd.RegisterFlagCompletionFunc("html", completion([]string{"*.html"}))
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if data == "" {
+		method, err := consensus.ParseMethod(o.method)
+		switch {
+		case o.data == "":
 			return usage("caucus evaluate --data test.csv", "evaluate needs the labelled rows")
+		case err != nil:
+			return usage("caucus evaluate --data test.csv --method soft", "--method: %w", err)
+		case o.resamples < assess.MinResamples || o.resamples > assess.MaxResamples:
+			return usage("caucus evaluate --data test.csv --resamples 2000", "--resamples takes a number from %d to %d, not %d", assess.MinResamples, assess.MaxResamples, o.resamples)
 		}
 		c, err := r.client()
 		if err != nil {
 			return err
 		}
 		defer c.Close()
-		result, err := a.evaluate(cmd.Context(), c, data, label, api.ConsensusOptions{Method: method, Wait: "all"})
+		result, err := a.evaluate(cmd.Context(), c, o, method)
 		switch {
 		case cmd.Context().Err() != nil:
 			return context.Canceled
@@ -51,193 +78,138 @@ are taken for which.`,
 			}
 			return reached(err)
 		case r.json:
-			return a.printJSON(result)
+			err = a.printJSON(result)
+		default:
+			a.showEvaluation(result)
 		}
-		a.showEvaluation(result)
-		return nil
+		if err != nil || o.html == "" {
+			return err
+		}
+		return a.writePage(o.html, result)
 	}
 	return cmd
 }
 
 // evaluation is how the cluster did on a file.
 type evaluation struct {
-	Data      string             `json:"data"`
-	Task      string             `json:"task"`
-	Labels    []string           `json:"labels"`
-	Rows      int                `json:"rows"`
-	Members   []memberEvaluation `json:"members"`
-	Consensus ml.Evaluation      `json:"consensus"`
-	Method    string             `json:"method"`
-	Ties      int                `json:"ties"`
-	Seconds   float64            `json:"seconds"`
-}
-
-type memberEvaluation struct {
-	Node     string  `json:"node"`
-	Name     string  `json:"name"`
-	Model    string  `json:"model"`
-	Answered int     `json:"answered"` // rows that it voted on
-	Correct  int     `json:"correct"`
-	Accuracy float64 `json:"accuracy"`         // of those that it voted on
-	Reason   string  `json:"reason,omitempty"` // why it did not vote on the others
+	Data    string  `json:"data"`
+	Seconds float64 `json:"seconds"` // that asking took
+	*assess.Report
 }
 
 // evaluate asks the cluster about every row of the file.
-func (a *app) evaluate(ctx context.Context, c *api.Client, path, label string, o api.ConsensusOptions) (*evaluation, error) {
-	card, err := c.Card(ctx)
+func (a *app) evaluate(ctx context.Context, c *api.Client, o evaluateOptions, method consensus.Method) (*evaluation, error) {
+	d, err := a.openLabelled(ctx, c, o.data, o.label)
 	if err != nil {
 		return nil, err
 	}
-	task, err := ml.NewTask(card.Task.Name, card.Task.Features, card.Task.Labels)
-	if err != nil {
-		return nil, fmt.Errorf("the node's card describes no task that could be asked: %w", err)
-	}
-	d, err := ml.OpenCSV(path, ml.CSVOptions{Label: label, Task: &task})
-	if err != nil {
-		return nil, &failure{code: exitFailure, err: err, try: fmt.Sprintf("a CSV file with the columns %s and one with the label", list(task.Features, "and"))}
-	}
-	e := &evaluation{Data: path, Task: task.Name, Labels: task.Labels, Rows: d.Len()}
+	q := questioner{client: c, method: method, labels: len(d.Task.Labels), sheet: assess.NewSheet(d.Task)}
 	start := time.Now()
-	predicted, err := a.askRows(ctx, c, d, o, e)
+	overlap, err := q.learn(ctx, d)
 	if err != nil {
 		return nil, err
 	}
-	e.Seconds = time.Since(start).Seconds()
-	if e.Consensus, err = ml.EvaluateLabels(task, d.Y, predicted); err != nil {
+	if err := a.eachBatch(ctx, d, rowsAtOnce(len(d.Task.Features), evaluatedAtOnce), "asking", q.ask); err != nil {
 		return nil, err
 	}
-	slices.SortStableFunc(e.Members, func(a, b memberEvaluation) int { return strings.Compare(a.Name, b.Name) })
-	for i := range e.Members {
-		if m := &e.Members[i]; m.Answered > 0 {
-			m.Accuracy = float64(m.Correct) / float64(m.Answered)
-		}
-	}
-	return e, nil
+	e := &evaluation{Data: o.data, Seconds: time.Since(start).Seconds()}
+	e.Report, err = q.sheet.Report(assess.Options{Resamples: o.resamples, Seed: o.seed, Overlap: overlap})
+	return e, err
 }
 
-// batchSize keeps a request well under the nodes' limit of 4 MiB for any number of features.
-func batchSize(features int) int {
-	const bytesPerNumber = 25
-	return min(1000, max(1, (2<<20)/(bytesPerNumber*features)))
+// A batch is short enough for slow models to answer within a round, and if one does not, is cut
+// once to fewer rows: a member that fails three times in a row is not asked for a while.
+const (
+	evaluatedAtOnce = 250
+	evaluatedSlowly = 60 // em needs 50
+)
+
+// questioner asks about batches and puts what comes of them onto a sheet.
+type questioner struct {
+	client *api.Client
+	method consensus.Method
+	labels int // of the task
+	sheet  *assess.Sheet
+
+	weights *api.WeightsReply // what the members weigh; nil if the node does not say
+	cut     bool              // batches have been cut already
 }
 
-// askRows asks in batches and counts each member's right answers.
-func (a *app) askRows(ctx context.Context, c *api.Client, d *ml.Dataset, o api.ConsensusOptions, e *evaluation) ([]int, error) {
-	size := batchSize(len(d.Task.Features))
-	bar := a.newBar(d.Len(), "asking")
-	defer func() { _ = bar.Finish() }()
-	place := map[string]int{}
-	predicted := make([]int, 0, d.Len())
-	for at := 0; at < d.Len(); at += size {
-		rows := make([][]float64, 0, size)
-		for i := at; i < min(at+size, d.Len()); i++ {
-			rows = append(rows, d.Row(i))
-		}
-		reply, err := askBatch(ctx, c, rows, o)
-		if err != nil {
-			return nil, err
-		}
-		if len(reply.Predictions) != len(rows) {
-			return nil, fmt.Errorf("%s answered %d of %d rows; do both sides run the same version?", c.Base(), len(reply.Predictions), len(rows))
-		}
-		predicted = append(predicted, reply.Predictions...)
-		e.Method = reply.Rule
-		for _, r := range reply.Results {
-			if r.Tie {
-				e.Ties++
-			}
-		}
-		for _, v := range reply.VotesByNode {
-			i, ok := place[v.Node]
-			if !ok {
-				i = len(e.Members)
-				place[v.Node] = i
-				e.Members = append(e.Members, memberEvaluation{Node: v.Node, Name: v.Name, Model: v.Model})
-			}
-			e.Members[i].count(v, d.Y[at:at+len(rows)])
-		}
-		_ = bar.Add(len(rows))
+// learn asks what the members weigh, and how many of the rows that rests on.
+func (q *questioner) learn(ctx context.Context, d *ml.Dataset) (assess.Overlap, error) {
+	w, err := q.client.WeightsAndRows(ctx)
+	var p *api.Problem
+	if errors.As(err, &p) {
+		return assess.Overlap{}, nil // it need not say: the report then has less in it, and says so
 	}
-	return predicted, nil
+	if err != nil {
+		return assess.Overlap{}, err
+	}
+	q.weights = w
+	return assess.Overlap{Known: true, Rows: countLabelled(d, w.Rows)}, nil
 }
 
-func askBatch(ctx context.Context, c *api.Client, rows [][]float64, o api.ConsensusOptions) (*api.ConsensusBatchReply, error) {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	return c.ConsensusBatch(ctx, rows, o)
+// ask puts a batch to the cluster. It returns how many rows it has dealt with.
+func (q *questioner) ask(ctx context.Context, b batch) (int, error) {
+	reply, err := q.client.ConsensusBatch(ctx, b.rows, api.ConsensusOptions{Method: q.method.String(), Wait: "all", Probabilities: true})
+	if err != nil {
+		return 0, err
+	}
+	if anyTimeout(reply) && !q.cut && len(b.rows) > evaluatedSlowly {
+		q.cut = true
+		b.rows, b.actual = b.rows[:evaluatedSlowly], b.actual[:evaluatedSlowly]
+		return q.ask(ctx, b)
+	}
+	if len(reply.Predictions) != len(b.rows) {
+		return 0, fmt.Errorf("%s answered %d of %d rows; do both sides run the same version?", q.client.Base(), len(reply.Predictions), len(b.rows))
+	}
+	if err := q.keepUp(ctx, reply); err != nil {
+		return 0, err
+	}
+	asked, err := batchOf(reply, b.actual, q.method)
+	if err != nil {
+		return 0, err
+	}
+	if q.weights != nil {
+		asked.Basis = q.weights.Learnt(q.labels)
+	}
+	if err := q.sheet.Add(asked); err != nil {
+		return 0, fmt.Errorf("the answer of %s does not fit together: %w; do both sides run the same version?", q.client.Base(), err)
+	}
+	return len(b.rows), nil
 }
 
-func (m *memberEvaluation) count(v api.NodeVotes, actual []int) {
-	if v.Outcome != "ok" || len(v.Labels) != len(actual) {
-		m.Reason = v.Outcome
-		if v.Reason != "" {
-			m.Reason += ": " + v.Reason
-		}
-		return
+// keepUp asks for the weights anew if members or evidence have changed since.
+func (q *questioner) keepUp(ctx context.Context, reply *api.ConsensusBatchReply) error {
+	if q.weights == nil || q.weights.Roster == reply.Roster && q.weights.Evidence == reply.Evidence {
+		return nil
 	}
-	m.Answered += len(actual)
-	for i, label := range v.Labels {
-		if label == actual[i] {
-			m.Correct++
-		}
+	w, err := q.client.Weights(ctx)
+	if err == nil {
+		q.weights = w
 	}
+	return err
 }
 
-func (a *app) showEvaluation(e *evaluation) {
-	s := a.outStyle
-	fmt.Fprintf(a.out, "%s of %s, asked in %s\n\n", plural(e.Rows, "row"), filepath.Base(e.Data), millis(1000*e.Seconds))
-	t := &table{indent: "  ", head: []string{"MEMBER", "MODEL", "RIGHT", "ACCURACY", "NOTE"}}
-	for _, m := range e.Members {
-		right, accuracy, note := "", "", ""
-		if m.Answered > 0 {
-			right, accuracy = fmt.Sprintf("%d of %d", m.Correct, m.Answered), share(m.Accuracy)
+func anyTimeout(reply *api.ConsensusBatchReply) bool {
+	for i := range reply.VotesByNode {
+		if reply.VotesByNode[i].Outcome == consensus.Timeout.String() {
+			return true
 		}
-		if m.Answered < e.Rows {
-			note = fmt.Sprintf("no vote on %s (%s)", plural(e.Rows-m.Answered, "row"), oneLine(m.Reason))
-		}
-		t.add(text(oneLine(m.Name)), text(oneLine(m.Model)), number(right), number(accuracy), painted(note, s.yellow))
 	}
-	correct := 0
-	for i := range e.Consensus.Confusion {
-		correct += e.Consensus.Confusion[i][i]
-	}
-	t.add(painted("consensus", s.bold), text("("+e.Method+")"), number(fmt.Sprintf("%d of %d", correct, e.Rows)),
-		cell{text: share(e.Consensus.Accuracy), paint: s.bold, right: true}, text(""))
-	t.write(a.out, s)
-	if e.Ties > 0 {
-		fmt.Fprintf(a.out, "\n  %s among these\n", plural(e.Ties, "tie"))
-	}
-	fmt.Fprintf(a.out, "\nDown: what the rows are. Across: what the consensus says.\n\n")
-	a.showConfusion(e.Labels, e.Consensus.Confusion)
+	return false
 }
 
-// showConfusion writes the confusion matrix, its diagonal in green and mistakes in yellow.
-func (a *app) showConfusion(labels []string, confusion [][]int) {
-	s := a.outStyle
-	head := []string{""}
-	for _, l := range labels {
-		head = append(head, oneLine(l))
+// writePage writes the report as a page.
+func (a *app) writePage(path string, e *evaluation) error {
+	var b bytes.Buffer
+	err := page.Write(&b, page.Head{Data: e.Data, Seconds: e.Seconds, Made: time.Now(), Version: thisBuild().Version}, e.Report)
+	if err == nil {
+		err = os.WriteFile(path, b.Bytes(), 0o644)
 	}
-	t := &table{indent: "  ", head: append(head, "RIGHT")}
-	for i, row := range confusion {
-		cells := []cell{text(oneLine(labels[i]))}
-		sum := 0
-		for j, n := range row {
-			sum += n
-			paint := s.dim
-			switch {
-			case n > 0 && i == j:
-				paint = s.green
-			case n > 0:
-				paint = s.yellow
-			}
-			cells = append(cells, cell{text: fmt.Sprint(n), paint: paint, right: true})
-		}
-		right := "-"
-		if sum > 0 {
-			right = share(float64(row[i]) / float64(sum))
-		}
-		t.add(append(cells, number(right))...)
+	if err != nil {
+		return &failure{code: exitFailure, err: err, try: "--html with a file in a folder that you may write to"}
 	}
-	t.write(a.out, s)
+	fmt.Fprintf(a.err, "wrote %s (%s)\n", oneLine(path), size(int64(b.Len())))
+	return nil
 }

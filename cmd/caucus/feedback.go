@@ -10,7 +10,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"caucus/ml"
 	"caucus/node/api"
 )
 
@@ -108,8 +107,8 @@ func (s *feedbackSum) add(r *api.FeedbackReply) {
 	}
 }
 
-// labelsAtOnce keeps each request short, so that the bar moves and a break loses little.
-const labelsAtOnce = 100
+// labelledAtOnce keeps each request short, so that the bar moves and a break loses little.
+const labelledAtOnce = 100
 
 // feedbackFile gives the labels of a file. What was given before a failure stays given: doing it again does no harm.
 func (a *app) feedbackFile(ctx context.Context, r *reader, path, column string) error {
@@ -124,22 +123,17 @@ func (a *app) feedbackFile(ctx context.Context, r *reader, path, column string) 
 	}
 	sum := &feedbackSum{Data: path}
 	start := time.Now()
-	bar := a.newBar(d.Len(), "labelling")
-	size := min(labelsAtOnce, batchSize(len(d.Task.Features)))
-	for at := 0; at < d.Len() && err == nil; at += size {
-		rows, labels := make([][]float64, 0, size), make([]string, 0, size)
-		for i := at; i < min(at+size, d.Len()); i++ {
-			rows, labels = append(rows, d.Row(i)), append(labels, d.Task.Labels[d.Y[i]])
+	err = a.eachBatch(ctx, d, rowsAtOnce(len(d.Task.Features), labelledAtOnce), "labelling", func(ctx context.Context, b batch) (int, error) {
+		labels := make([]string, len(b.actual))
+		for i, y := range b.actual {
+			labels[i] = d.Task.Labels[y]
 		}
-		var reply *api.FeedbackReply
-		limited, cancel := context.WithTimeout(ctx, time.Minute)
-		if reply, err = c.Feedback(limited, rows, labels); err == nil {
+		reply, err := c.Feedback(ctx, b.rows, labels)
+		if err == nil {
 			sum.add(reply)
-			_ = bar.Add(len(rows))
 		}
-		cancel()
-	}
-	_ = bar.Finish()
+		return len(b.rows), err
+	})
 	sum.Seconds = time.Since(start).Seconds()
 	switch {
 	case ctx.Err() != nil:
@@ -154,25 +148,6 @@ func (a *app) feedbackFile(ctx context.Context, r *reader, path, column string) 
 	}
 	a.showFeedback(sum)
 	return nil
-}
-
-// openLabelled reads a file of labelled rows of the node's task.
-func (a *app) openLabelled(ctx context.Context, c *api.Client, path, column string) (*ml.Dataset, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	card, err := c.Card(ctx)
-	if err != nil {
-		return nil, err
-	}
-	task, err := ml.NewTask(card.Task.Name, card.Task.Features, card.Task.Labels)
-	if err != nil {
-		return nil, fmt.Errorf("the node's card describes no task that could be labelled: %w", err)
-	}
-	d, err := ml.OpenCSV(path, ml.CSVOptions{Label: column, Task: &task})
-	if err != nil {
-		return nil, &failure{code: exitFailure, err: err, try: fmt.Sprintf("a CSV file with the columns %s and one with the label", list(task.Features, "and"))}
-	}
-	return d, nil
 }
 
 func (a *app) showFeedback(s *feedbackSum) {

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"encoding/hex"
+
+	"caucus/cluster/session"
+	"caucus/ml"
+	"caucus/node/api"
+	"caucus/node/assess"
+	"caucus/node/consensus"
+)
+
+// batchOf puts a reply into the form in which it is assessed. The error is for a rule that
+// this version does not know.
+func batchOf(reply *api.ConsensusBatchReply, actual []int, method consensus.Method) (assess.Batch, error) {
+	b := assess.Batch{Actual: actual, Answer: assess.Answer{
+		Method: method, Rule: reply.Rule, Reason: reply.Reason, Follow: reply.Follows,
+		Said: assess.Said{Labels: reply.Predictions},
+	}}
+	for i := range reply.Results {
+		b.Answer.Probabilities = append(b.Answer.Probabilities, millionths(reply.Results[i].Shares))
+	}
+	for i := range reply.VotesByNode {
+		v := &reply.VotesByNode[i]
+		x := assess.Votes{Node: v.Node, Name: v.Name, Model: v.Model}
+		if v.Outcome != consensus.OK.String() {
+			x.Reason = v.Outcome
+			if v.Reason != "" {
+				x.Reason += ": " + v.Reason
+			}
+		} else {
+			x.Labels = v.Labels
+			for _, p := range v.Probabilities {
+				x.Probabilities = append(x.Probabilities, millionths(p))
+			}
+		}
+		b.Votes = append(b.Votes, x)
+	}
+	_, err := consensus.ParseMethod(reply.Rule)
+	return b, err
+}
+
+func millionths(p []api.Millionths) []consensus.Millionths {
+	out := make([]consensus.Millionths, len(p))
+	for i, x := range p {
+		out[i] = consensus.Millionths(x)
+	}
+	return out
+}
+
+// countLabelled returns how many of the rows have one of the digests.
+func countLabelled(d *ml.Dataset, digests []string) int {
+	known := make(map[string]bool, len(digests))
+	for _, s := range digests {
+		known[s] = true
+	}
+	n := 0
+	for i := 0; i < d.Len() && len(known) > 0; i++ {
+		if digest := session.FeaturesDigest(d.Row(i)); known[hex.EncodeToString(digest[:])] {
+			n++
+		}
+	}
+	return n
+}
