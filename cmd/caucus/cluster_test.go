@@ -90,11 +90,11 @@ func TestCommandsAgainstThreeNodes(t *testing.T) {
 		{name: "forget somebody who is not there", args: []string{"forget", "nobody"}, code: 1, stderr: []string{`nobody`}},
 		{
 			name: "evaluate", args: []string{"evaluate", "--data", data},
-			stdout: []string{`^150 rows of iris.csv`, `(?m)^ +knn +knn +\d+ of 150 +9\d`, `(?m)^ +consensus .* of 150 +9\d`, `(?m)^ +setosa +50 +0 +0 +100\.0 %$`},
+			stdout: []string{`^150 rows of iris.csv`, `(?m)^\*? +knn +knn +14\d +9\d\.\d % +9\d\.\d to \d`, `(?m)^> +auto +majority +14\d +9\d`, `(?m)^ +setosa +50 +0 +0 +100\.0 %$`, `best single member`},
 		},
 		{
 			name: "evaluate as JSON", args: []string{"evaluate", "--json", "--data", data},
-			stdout: []string{`^\{"data":.*"rows":150,"members":\[\{.*"answered":150.*"confusion":\[\[50,0,0\]`},
+			stdout: []string{`^\{"data":.*"rows":150,"method":"auto",.*"members":\[\{.*"answered":150.*"confusion":\[\[50,0,0\].*"differ":0,.*"notes":\[\]\}\n$`},
 		},
 		{
 			name: "evaluate without a file", args: []string{"evaluate", "--data", "/nowhere.csv"}, code: 1,

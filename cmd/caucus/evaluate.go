@@ -22,6 +22,7 @@ type evaluateOptions struct {
 	data, label string
 	method      string
 	html        string
+	unseen      bool
 	resamples   int
 	seed        uint64
 }
@@ -50,6 +51,7 @@ own code, and the node's answer is held against that. docs/evaluate.md explains 
 	f.StringVar(&o.label, "label", "", "the `COLUMN` with the labels (default: the last)")
 	f.StringVar(&o.method, "method", o.method, "ask the node by this `RULE`, and show its confusion matrix: auto, majority, weighted, soft or em")
 	f.StringVar(&o.html, "html", "", "also write a page with plots to `FILE`, replacing what is there")
+	f.BoolVar(&o.unseen, "unseen", false, "leave out the rows whose labels the cluster has learnt from")
 	f.IntVar(&o.resamples, "resamples", o.resamples, "how often the bootstrap draws `N` new samples of the rows")
 	f.Uint64Var(&o.seed, "seed", o.seed, "`N` that the bootstrap's draws come from; the same gives the same intervals")
 	_ = cmd.RegisterFlagCompletionFunc("html", completion([]string{"*.html"}))
@@ -105,9 +107,16 @@ func (a *app) evaluate(ctx context.Context, c *api.Client, o evaluateOptions, me
 	}
 	q := questioner{client: c, method: method, labels: len(d.Task.Labels), sheet: assess.NewSheet(d.Task)}
 	start := time.Now()
-	overlap, err := q.learn(ctx, d)
+	seen, err := q.learn(ctx, d)
 	if err != nil {
 		return nil, err
+	}
+	overlap := assess.Overlap{Known: q.weights != nil, Rows: len(seen)}
+	if o.unseen {
+		if d, err = withoutSeen(d, seen, overlap.Known); err != nil {
+			return nil, err
+		}
+		overlap.Rows = 0
 	}
 	if err := a.eachBatch(ctx, d, rowsAtOnce(len(d.Task.Features), evaluatedAtOnce), "asking", q.ask); err != nil {
 		return nil, err
@@ -135,18 +144,18 @@ type questioner struct {
 	cut     bool              // batches have been cut already
 }
 
-// learn asks what the members weigh, and how many of the rows that rests on.
-func (q *questioner) learn(ctx context.Context, d *ml.Dataset) (assess.Overlap, error) {
+// learn asks what the members weigh. It returns the places of the rows that this rests on.
+func (q *questioner) learn(ctx context.Context, d *ml.Dataset) ([]int, error) {
 	w, err := q.client.WeightsAndRows(ctx)
 	var p *api.Problem
 	if errors.As(err, &p) {
-		return assess.Overlap{}, nil // it need not say: the report then has less in it, and says so
+		return nil, nil // it need not say: the report then has less in it, and says so
 	}
 	if err != nil {
-		return assess.Overlap{}, err
+		return nil, err
 	}
 	q.weights = w
-	return assess.Overlap{Known: true, Rows: countLabelled(d, w.Rows)}, nil
+	return labelled(d, w.Rows), nil
 }
 
 // ask puts a batch to the cluster. It returns how many rows it has dealt with.

@@ -2,6 +2,8 @@ package main
 
 import (
 	"encoding/hex"
+	"errors"
+	"slices"
 
 	"caucus/cluster/session"
 	"caucus/ml"
@@ -48,17 +50,33 @@ func millionths(p []api.Millionths) []consensus.Millionths {
 	return out
 }
 
-// countLabelled returns how many of the rows have one of the digests.
-func countLabelled(d *ml.Dataset, digests []string) int {
+// labelled returns the places of the rows that have one of the digests.
+func labelled(d *ml.Dataset, digests []string) (places []int) {
 	known := make(map[string]bool, len(digests))
 	for _, s := range digests {
 		known[s] = true
 	}
-	n := 0
 	for i := 0; i < d.Len() && len(known) > 0; i++ {
 		if digest := session.FeaturesDigest(d.Row(i)); known[hex.EncodeToString(digest[:])] {
-			n++
+			places = append(places, i)
 		}
 	}
-	return n
+	return places
+}
+
+// withoutSeen leaves out the rows at these places.
+func withoutSeen(d *ml.Dataset, seen []int, known bool) (*ml.Dataset, error) {
+	if !known {
+		return nil, usage("caucus evaluate --unseen --token-file FILE", "the node does not say which rows it has learnt from; ask it on its own machine, or with the cluster's token")
+	}
+	var rest []int
+	for i := range d.Len() {
+		if _, found := slices.BinarySearch(seen, i); !found {
+			rest = append(rest, i)
+		}
+	}
+	if len(rest) == 0 {
+		return nil, &failure{code: exitFailure, err: errors.New("the cluster has learnt from every row of the file"), try: "rows that were not given to caucus feedback, or no --unseen"}
+	}
+	return d.Subset(rest), nil
 }

@@ -15,6 +15,7 @@ import (
 // terminalWidth is what tables and sentences are made for.
 const terminalWidth = 80
 
+// showEvaluation writes the report for a terminal of 80 columns.
 func (a *app) showEvaluation(e *evaluation) {
 	s := a.outStyle
 	fmt.Fprintf(a.out, "%s of %s, asked in %s\n\n", plural(e.Rows, "row"), oneLine(filepath.Base(e.Data)), millis(1000*e.Seconds))
@@ -30,7 +31,7 @@ func (a *app) showEvaluation(e *evaluation) {
 			a.showConfusion(e.Labels, m.Confusion)
 		}
 	}
-	fmt.Fprintf(a.out, "\n%s\n", s.dim(wrapWords(fmt.Sprintf("Intervals hold the true accuracy in 95 of 100 such samples: %s. F1: mean over labels. "+
+	fmt.Fprintf(a.out, "\n%s\n", s.dim(wrapWords(legend(e.Report)+fmt.Sprintf("Intervals hold the true accuracy in 95 of 100 such samples: %s. F1: mean over labels. "+
 		"BRIER: 0 perfect, 2 worst. ECE: how far confidence is from accuracy, %d bins. Rows that a member was trained on flatter it; nodes do not tell which those were.",
 		howFound(e.Report), assess.Bins), terminalWidth)))
 }
@@ -40,6 +41,27 @@ func ties(n int) string {
 		return ""
 	}
 	return fmt.Sprintf("; %s among them", plural(n, "tie"))
+}
+
+// legend explains the marks.
+func legend(r *assess.Report) string {
+	var text string
+	wilson := false
+	see := func(x *assess.Score) { wilson = wilson || x.Interval != nil && x.Interval.Kind == assess.Wilson }
+	for i := range r.Members {
+		see(&r.Members[i].Score)
+	}
+	for i := range r.Methods {
+		see(&r.Methods[i].Score)
+	}
+	if len(r.Members) > 1 {
+		text = "*: the best single member, picked on these very rows, which flatters it. "
+	}
+	text += ">: the method asked for. "
+	if wilson {
+		text += "~: Wilson's interval, as all rows are right or all wrong. "
+	}
+	return text
 }
 
 // howFound says how the intervals were found.
@@ -58,7 +80,7 @@ func (a *app) showScores(r *assess.Report) {
 		if m.Node == r.BestMember && len(r.Members) > 1 {
 			mark = "*"
 		}
-		t.add(append([]cell{painted(mark, s.bold), text(shorten(oneLine(m.Name), 14)), text(shorten(oneLine(m.Model), 11))}, scoreCells(&m.Score, r.Rows, nil)...)...)
+		t.add(append([]cell{painted(mark, s.bold), text(shorten(oneLine(m.Name), 12)), text(shorten(oneLine(m.Model), 10))}, scoreCells(&m.Score, nil)...)...)
 		if m.Answered < r.Rows {
 			notes = append(notes, fmt.Sprintf("%s has no vote on %s (%s)", oneLine(m.Name), plural(r.Rows-m.Answered, "row"), oneLine(m.Reason)))
 		}
@@ -77,22 +99,24 @@ func (a *app) showScores(r *assess.Report) {
 		if m.Follows != "" {
 			counts = "follow " + nameIn(r, m.Follows)
 		}
-		t.add(append([]cell{painted(mark, s.bold), painted(m.Method, paint), painted(shorten(counts, 11), paint)}, scoreCells(&m.Score, r.Rows, paint)...)...)
+		t.add(append([]cell{painted(mark, s.bold), painted(m.Method, paint), painted(shorten(counts, 10), paint)}, scoreCells(&m.Score, paint)...)...)
 	}
 	t.write(a.out, s)
+	for i := range r.Methods {
+		if m := &r.Methods[i]; m.Method != m.Rule && m.Reason != "" {
+			fmt.Fprintf(a.out, "   %s\n", s.dim(shorten(m.Method+": "+oneLine(m.Reason), terminalWidth-3)))
+		}
+	}
 	for _, n := range notes {
 		fmt.Fprintf(a.out, "%s\n", s.yellow(wrapWords("Note: "+n+".", terminalWidth)))
 	}
 }
 
 // scoreCells are the figures of one line.
-func scoreCells(x *assess.Score, rows int, paint func(string) string) []cell {
+func scoreCells(x *assess.Score, paint func(string) string) []cell {
 	right, accuracy, between, f1, brier, ece := "-", "-", "-", "-", "-", "-"
 	if x.Answered > 0 {
 		right, accuracy, f1 = strconv.Itoa(x.Correct), share(x.Accuracy), decimals(x.Macro.F1, 3)
-		if x.Answered < rows {
-			right += "/" + strconv.Itoa(x.Answered)
-		}
 	}
 	if x.Interval != nil {
 		between = fmt.Sprintf("%.1f to %.1f", 100*x.Interval.Low, 100*x.Interval.High)

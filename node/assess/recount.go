@@ -3,6 +3,7 @@ package assess
 import (
 	"fmt"
 	"strconv"
+	"strings"
 
 	"caucus/node/consensus"
 )
@@ -51,7 +52,9 @@ func count(classes int, b *Batch, basis *consensus.Basis, m consensus.Method) (m
 	if err != nil {
 		return method{}, fmt.Errorf("assess: %w", err)
 	}
-	out := method{method: m, rule: plan.Rule, follow: plan.Follow, reason: plan.Reason}
+	out := method{method: m, rule: plan.Rule, follow: plan.Follow}
+	// A plan says first that it was asked for; here all are.
+	out.reason = strings.TrimPrefix(strings.TrimPrefix(plan.Reason, "asked for"), "; ")
 	var em *consensus.EMFit
 	if m == consensus.EM {
 		if em, err = consensus.FitEM(classes, columns(b, basis)); err != nil {

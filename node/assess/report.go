@@ -62,7 +62,7 @@ type MethodReport struct {
 	Method  string `json:"method"`
 	Rule    string `json:"rule"` // what it came to
 	Follows string `json:"follows,omitempty"`
-	Reason  string `json:"reason"`
+	Reason  string `json:"reason,omitempty"`
 	Ties    int    `json:"ties"`
 	Asked   bool   `json:"asked"` // the method asked for
 	// Recounted: worked out from the votes; otherwise what the node answered.
@@ -85,14 +85,14 @@ type Overlap struct {
 
 // Options are what a report is made with.
 type Options struct {
-	Resamples int // of the bootstrap, at least 100
+	Resamples int // of the bootstrap; cut to MinResamples and MaxResamples
 	Seed      uint64
 	Overlap   Overlap
 }
 
 // The resamples that a report takes.
 const (
-	MinResamples     = 100
+	MinResamples     = 500
 	DefaultResamples = 2000
 	MaxResamples     = 100_000
 )

@@ -239,7 +239,7 @@ func TestPatternsAreWhatContestantsDidTogether(t *testing.T) {
 }
 
 func TestPValuesAndPointsAreWrittenShort(t *testing.T) {
-	for p, want := range map[float64]string{0: "below 0.0001", 0.00012: "0.00012", 0.0216: "0.022", 0.25: "0.25", 1: "1", 0.999: "1"} {
+	for p, want := range map[float64]string{0: "< 0.0001", 0.00012: "0.00012", 0.0216: "0.022", 0.25: "0.25", 1: "1", 0.999: "1"} {
 		if got := PValue(p); got != want {
 			t.Errorf("%v is written %s, want %s", p, got, want)
 		}

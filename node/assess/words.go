@@ -2,7 +2,6 @@ package assess
 
 import (
 	"fmt"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,7 +24,7 @@ func (r *Report) explain(best int, mixed bool) {
 	}
 	switch o := r.Overlap; {
 	case o.Known && o.Rows > 0:
-		note("%s of the %d in the evidence: weights were learnt from them, which flatters weighted, soft and auto", rowsVerb(o.Rows, "is", "are"), r.Rows)
+		note("%d of the %s %s in the evidence: weights were learnt from them, which flatters weighted, soft and auto", o.Rows, rowsOf(r.Rows), verb(o.Rows, "is", "are"))
 	case !o.Known:
 		note("whether some of the rows are in the evidence, which would flatter weighted, soft and auto, is not known")
 	}
@@ -61,13 +60,17 @@ func (r *Report) verdict(best int) string {
 	case len(of[Indistinguishable]) == 0:
 		parts = append(parts, fmt.Sprintf("No method is better than the best single member, %s: all are right on the same rows as it is.", m.Name))
 	default:
-		parts = append(parts, fmt.Sprintf("No method can be told from the best single member, %s, on these %s: %s, which may be chance.",
-			m.Name, rowsOf(r.Rows), r.tell(Indistinguishable, m.Name)))
+		same := ""
+		if s := of[Same]; len(s) > 0 {
+			same = fmt.Sprintf("%s %s right on the same rows as it is; ", join(s), verb(len(s), "is", "are"))
+		}
+		parts = append(parts, fmt.Sprintf("No method can be told from the best single member, %s, on these %s: %s%s, which may be chance.",
+			m.Name, rowsOf(r.Rows), same, r.tell(Indistinguishable, m.Name)))
 	}
 	return strings.Join(parts, " ")
 }
 
-// tell describes the comparison that is furthest from 0 among those with a verdict.
+// tell describes the best of the comparisons with a verdict, or the worst of those that are worse.
 func (r *Report) tell(verdict, name string) string {
 	var c *Comparison
 	several := -1
@@ -76,7 +79,7 @@ func (r *Report) tell(verdict, name string) string {
 			continue
 		}
 		several++
-		if c == nil || math.Abs(r.Comparisons[i].Difference) > math.Abs(c.Difference) {
+		if c == nil || (r.Comparisons[i].Difference > c.Difference) != (verdict == Worse) {
 			c = &r.Comparisons[i]
 		}
 	}
@@ -84,11 +87,11 @@ func (r *Report) tell(verdict, name string) string {
 	if several > 0 || verdict == Indistinguishable {
 		who = c.Method + " is "
 	}
-	text := fmt.Sprintf("%sright on %s that %s has wrong, and wrong on %d that it has right (%s", who, rowsOf(c.OnlyMethod), name, c.OnlyMember, Points(c.Difference))
+	text := fmt.Sprintf("%sright on %s that %s has wrong, and wrong on %s that it has right (%s", who, rowsOf(c.OnlyMethod), name, some(c.OnlyMember), Points(c.Difference))
 	if c.Interval != nil {
 		text += fmt.Sprintf(", 95 %% interval %s to %s", signed(c.Interval.Low), signed(c.Interval.High))
 	}
-	return text + fmt.Sprintf(", p = %s)", PValue(c.PHolm))
+	return text + fmt.Sprintf(", p %s)", equals(PValue(c.PHolm)))
 }
 
 // Points writes a difference of shares in percentage points, such as +1.3 points.
@@ -110,7 +113,7 @@ func signed(x float64) string {
 func PValue(p float64) string {
 	switch {
 	case p < 0.0001:
-		return "below 0.0001"
+		return "< 0.0001"
 	case p >= 0.995:
 		return "1"
 	case p >= 0.1:
@@ -119,8 +122,26 @@ func PValue(p float64) string {
 	return strconv.FormatFloat(p, 'g', 2, 64)
 }
 
+// equals puts a sign before a number that has none.
+func equals(s string) string {
+	if strings.HasPrefix(s, "<") {
+		return s
+	}
+	return "= " + s
+}
+
+func some(n int) string {
+	if n == 0 {
+		return "none"
+	}
+	return strconv.Itoa(n)
+}
+
 func rowsOf(n int) string {
-	if n == 1 {
+	switch n {
+	case 0:
+		return "no row"
+	case 1:
 		return "1 row"
 	}
 	return strconv.Itoa(n) + " rows"

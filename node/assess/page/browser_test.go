@@ -1,0 +1,251 @@
+package page_test
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	cdplog "github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+
+	"caucus/node/assess"
+	"caucus/node/assess/assesstest"
+	"caucus/node/assess/page"
+)
+
+// patience is no expectation: a loaded machine is slow.
+const patience = 2 * time.Minute
+
+// tab is a tab of a headless Chromium that notes what should not happen.
+type tab struct {
+	t   *testing.T
+	ctx context.Context
+
+	mu       sync.Mutex // guards the rest
+	console  []string
+	requests []string
+}
+
+func chromium(t *testing.T) string {
+	t.Helper()
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "chrome"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	t.Skip("no Chromium on this machine (Debian: apt-get install chromium); the page is not looked at in a browser")
+	return ""
+}
+
+func open(t *testing.T, path string, width int64, scheme string) *tab {
+	t.Helper()
+	options := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]),
+		chromedp.ExecPath(chromium(t)), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(t.TempDir()))
+	ctx, cancel := chromedp.NewExecAllocator(context.Background(), options...)
+	t.Cleanup(cancel)
+	ctx, cancel = chromedp.NewContext(ctx)
+	t.Cleanup(cancel)
+	if err := chromedp.Do(ctx); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel = context.WithTimeout(ctx, patience)
+	t.Cleanup(cancel)
+	b := &tab{t: t, ctx: ctx}
+	if err := chromedp.Listen(ctx, b.note); err != nil {
+		t.Fatal(err)
+	}
+	b.show(path, width, scheme)
+	return b
+}
+
+// show opens the page at a width, for somebody who likes it light or dark.
+func (b *tab) show(path string, width int64, scheme string) {
+	b.t.Helper()
+	_, err := chromedp.Run(b.ctx, func(ctx context.Context, target *chromedp.Target) (cdp.Empty, error) {
+		return cdp.Call(ctx, target, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
+		})
+	})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.do(chromedp.EmulateViewport(width, 900), chromedp.Navigate("file://"+path))
+}
+
+func (b *tab) note(event any) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch e := event.(type) {
+	case *runtime.EventConsoleAPICalled:
+		b.console = append(b.console, fmt.Sprint(e.Type))
+	case *runtime.EventExceptionThrown:
+		b.console = append(b.console, e.ExceptionDetails.Text)
+	case *cdplog.EventEntryAdded:
+		b.console = append(b.console, fmt.Sprint(e.Entry.Level, " ", e.Entry.Text, " ", e.Entry.URL))
+	case *network.EventRequestWillBeSent:
+		b.requests = append(b.requests, e.Request.URL)
+	}
+}
+
+func (b *tab) do(steps ...chromedp.Action[chromedp.Void]) {
+	b.t.Helper()
+	if err := chromedp.Do(b.ctx, steps...); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func eval[T any](b *tab, expression string) T {
+	b.t.Helper()
+	v, err := chromedp.Run(b.ctx, chromedp.Evaluate[T](expression))
+	if err != nil {
+		b.t.Fatalf("%s: %v", expression, err)
+	}
+	return v
+}
+
+// clean checks that the console is empty and that nothing but the file was asked for.
+func (b *tab) clean() {
+	b.t.Helper()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, line := range b.console {
+		b.t.Errorf("on the console: %s", line)
+	}
+	if len(b.requests) == 0 {
+		b.t.Error("no request was seen, not even that for the page")
+	}
+	for _, r := range b.requests {
+		if u, err := url.Parse(r); err != nil || u.Scheme != "file" && u.Scheme != "data" {
+			b.t.Errorf("a request left for %s", r)
+		}
+	}
+}
+
+// write makes the page of a made-up cluster and returns its file.
+func write(t *testing.T, name string, m assesstest.Made, o assess.Options) string {
+	t.Helper()
+	s, err := m.Sheet()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o.Resamples == 0 {
+		o.Resamples = assess.MinResamples
+	}
+	r, err := s.Report(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "report.html")
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	head := page.Head{Data: name, Seconds: 1.2, Made: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Version: "test"}
+	if err := page.Write(f, head, r); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+var digits = assesstest.Made{
+	Rows: 600, Labels: strings.Fields("0 1 2 3 4 5 6 7 8 9"), Skills: []float64{.97, .95, .93, .8, .7},
+	Names: []string{"ana", "bo", "cy", "dee", "eli"}, Known: true, Silent: 100, Seed: 2,
+}
+
+func TestInABrowserEveryPlotIsThereAtEveryWidthAndInEveryLight(t *testing.T) {
+	chromium(t)
+	path := write(t, "digits.csv", digits, assess.Options{Overlap: assess.Overlap{Known: true, Rows: 12}})
+	b := open(t, path, 1280, "light")
+	for _, width := range []int64{1280, 390} {
+		for _, scheme := range []string{"light", "dark"} {
+			b.show(path, width, scheme)
+			if over := eval[int](b, `document.documentElement.scrollWidth - innerWidth`); over > 0 {
+				t.Errorf("at %d the page is %d pixels too wide", width, over)
+			}
+			dark := eval[bool](b, `(() => { const [r, g, b] = getComputedStyle(document.body).backgroundColor.match(/\d+/g).map(Number); return r + g + b < 380; })()`)
+			if dark != (scheme == "dark") {
+				t.Errorf("in the %s the page is dark: %v", scheme, dark)
+			}
+		}
+	}
+	for what, want := range map[string]int{
+		`document.querySelectorAll(".plot tr.member .whisker").length`:                                                   5,
+		`document.querySelectorAll(".plot tr.method .spot").length`:                                                      10, // accuracies and differences
+		`document.querySelectorAll(".heat td[style]").length`:                                                            20,
+		`[...document.querySelectorAll(".panels figure.member")].length`:                                                 5,
+		`[...document.querySelectorAll("svg[role=img]")].filter((s) => !s.querySelector("title")).length`:                0,
+		`[...document.querySelectorAll("table")].filter((x) => !x.querySelector("th")).length`:                           0,
+		`document.querySelectorAll(".panels details table").length - document.querySelectorAll(".panels figure").length`: 0,
+		`document.querySelectorAll("script").length`:                                                                     0,
+		`[...document.querySelectorAll(".spot")].filter((c) => c.getBoundingClientRect().width < 4).length`:              0,
+	} {
+		if got := eval[int](b, what); got != want {
+			t.Errorf("%s is %d, want %d", what, got, want)
+		}
+	}
+	// Dots lie where the numbers are: the whiskers' middle rows, from left to right by accuracy.
+	if !eval[bool](b, `(() => {
+		const rows = [...document.querySelectorAll(".plot")[0].querySelectorAll("tbody tr")].map((r) => ({
+			x: Number(r.querySelector(".spot").getAttribute("cx").slice(0, -1)), v: parseFloat(r.querySelector(".value").textContent) }));
+		return rows.length === 10 && rows.every((a) => rows.every((b) => a.v <= b.v || a.x > b.x));
+	})()`) {
+		t.Error("the dots are not in the order of the accuracies")
+	}
+	if n := eval[int](b, `document.querySelectorAll(".matrix")[0].querySelectorAll("tbody td:not(.recall)").length`); n != 100 {
+		t.Errorf("the first confusion matrix has %d cells", n)
+	}
+	if folder := os.Getenv("CAUCUS_SCREENSHOTS"); folder != "" {
+		screenshots(b, path, folder)
+	}
+	b.clean()
+}
+
+// screenshots takes a picture of the whole page at each width and in each light.
+func screenshots(b *tab, path, folder string) {
+	for _, width := range []int64{1280, 390} {
+		for _, scheme := range []string{"light", "dark"} {
+			b.show(path, width, scheme)
+			picture, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
+			if err != nil {
+				b.t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(folder, fmt.Sprintf("evaluate-%d-%s.png", width, scheme)), picture, 0o644); err != nil {
+				b.t.Fatal(err)
+			}
+		}
+	}
+}
+
+const markup = `<img src=x onerror="window.hit=1"><script>window.hit=1</script>`
+
+func TestInABrowserNamesThatAreMarkupDoNothing(t *testing.T) {
+	chromium(t)
+	m := digits
+	m.Rows, m.Silent = 120, 0
+	m.Names = []string{markup, `" onload="window.hit=1`, `</style><script>window.hit=1</script>`, `javascript:window.hit=1`, "--shade: url(http://example.com)"}
+	m.Labels = []string{markup, "b", `</title><script>window.hit=1</script>`}
+	b := open(t, write(t, markup+".csv", m, assess.Options{}), 1280, "light")
+	if eval[bool](b, `"hit" in window`) {
+		t.Error("a member's code ran")
+	}
+	if n := eval[int](b, `document.querySelectorAll("img, script, iframe, [onload], [onerror], a").length`); n != 0 {
+		t.Errorf("%d elements were made of a member's words", n)
+	}
+	if !eval[bool](b, `document.body.innerText.includes("<img src=x onerror=") && [...document.querySelectorAll(".matrix th")].some((x) => x.textContent.startsWith("<img src=x"))`) {
+		t.Error("the markup is not shown as the text that it is")
+	}
+	b.clean()
+}
