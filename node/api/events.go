@@ -175,7 +175,7 @@ func (e *events) look(ctx context.Context, seen map[string]bool) map[string]bool
 		members.Members[i].Traffic = nil // it changes all the time, and an event is for what is new
 	}
 	pictures := [2][]byte{event("members", members)}
-	if w, err := e.node.Weights(); err == nil {
+	if w, err := e.node.Weights(false); err == nil {
 		pictures[1] = event("weights", w)
 	}
 	var news [][]byte
