@@ -72,6 +72,7 @@ func TestSpeed(t *testing.T) {
 	t.Run("large data", func(t *testing.T) { largeData(t, &f) })
 	t.Run("node", func(t *testing.T) { oneNode(t, &f) })
 	t.Run("consensus", func(t *testing.T) { consensusAgainstFront(t, &f) })
+	t.Run("evaluate", func(t *testing.T) { evaluate(t, &f) })
 	t.Run("predict", func(t *testing.T) { predictAgainstEmptyHandler(t, &f) })
 	t.Run("at rest", func(t *testing.T) { atRest(t, &f) })
 	fmt.Printf("\n| %-58s | %-34s | %-14s | %-7s |\n|-|-|-|-|\n%s\n", "what", "figure", "target", "", strings.Join(f.lines, "\n"))
@@ -218,10 +219,18 @@ func consensusAgainstFront(t *testing.T, f *table) {
 // startThree starts knn, randforest and svm in processes of their own and waits until each counts three.
 func startThree(t *testing.T, binary string) []*process {
 	t.Helper()
-	addresses := []string{freeAddress(t), freeAddress(t), freeAddress(t)}
+	return startTeam(t, binary, irisRow, [][]string{{"--model", "knn"}, {"--model", "randforest"}, {"--model", "svm"}})
+}
+
+// startTeam starts a node for each list of flags and waits until each counts all of them on a row.
+func startTeam(t *testing.T, binary, row string, flags [][]string) []*process {
+	t.Helper()
+	addresses := make([]string, len(flags))
+	for i := range addresses {
+		addresses[i] = freeAddress(t)
+	}
 	var nodes []*process
-	for i, kind := range []string{"knn", "randforest", "svm"} {
-		args := []string{"--model", kind}
+	for i, args := range flags {
 		for _, a := range addresses {
 			args = append(args, "--join", a)
 		}
@@ -231,16 +240,16 @@ func startThree(t *testing.T, binary string) []*process {
 	for _, n := range nodes {
 		for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 			var r struct{ Counted int }
-			res, err := http.Get("http://" + n.address + "/consensus?" + irisRow)
+			res, err := http.Get("http://" + n.address + "/consensus?" + row)
 			if err == nil {
 				err = json.NewDecoder(res.Body).Decode(&r)
 				res.Body.Close()
 			}
-			if err == nil && r.Counted == 3 {
+			if err == nil && r.Counted == len(flags) {
 				break
 			}
 			if time.Now().After(deadline) {
-				t.Fatalf("%s does not count three after 20 s: %v, %+v", n.address, err, r)
+				t.Fatalf("%s does not count %d after 20 s: %v, %+v", n.address, len(flags), err, r)
 			}
 		}
 	}

@@ -89,16 +89,16 @@ func (r *Report) tell(verdict, name string) string {
 	}
 	text := fmt.Sprintf("%sright on %s that %s has wrong, and wrong on %s that it has right (%s", who, rowsOf(c.OnlyMethod), name, some(c.OnlyMember), Points(c.Difference))
 	if c.Interval != nil {
-		text += fmt.Sprintf(", 95 %% interval %s to %s", signed(c.Interval.Low), signed(c.Interval.High))
+		text += fmt.Sprintf(", 95 %% interval %s to %s", Signed(c.Interval.Low), Signed(c.Interval.High))
 	}
 	return text + fmt.Sprintf(", p %s)", equals(PValue(c.PHolm)))
 }
 
 // Points writes a difference of shares in percentage points, such as +1.3 points.
-func Points(x float64) string { return signed(x) + " points" }
+func Points(x float64) string { return Signed(x) + " points" }
 
-// signed writes a difference of shares in percentage points, with its sign.
-func signed(x float64) string {
+// Signed writes a difference of shares in percentage points, with its sign.
+func Signed(x float64) string {
 	s := strconv.FormatFloat(100*x, 'f', 1, 64)
 	switch {
 	case s == "0.0" || s == "-0.0":

@@ -106,7 +106,7 @@ func toneOf(r *assess.Report) string {
 func (v *view) figures(r *assess.Report) {
 	for i := range r.Members {
 		m := &r.Members[i]
-		f := figuresOf(&m.Score)
+		f := figuresOf(&m.Score, r.Rows)
 		f.Name, f.What, f.Best, f.Note = m.Name, m.Model, m.Node == r.BestMember && len(r.Members) > 1, m.Reason
 		if m.Answered < r.Rows && f.Note == "" {
 			f.Note = "did not vote on all rows"
@@ -115,7 +115,7 @@ func (v *view) figures(r *assess.Report) {
 	}
 	for i := range r.Methods {
 		m := &r.Methods[i]
-		f := figuresOf(&m.Score)
+		f := figuresOf(&m.Score, r.Rows)
 		f.Name, f.Asked, f.FirstMethod, f.Ties, f.Note = m.Method, m.Asked, i == 0, strconv.Itoa(m.Ties), m.Reason
 		f.What = "counts by " + m.Rule
 		if m.Follows != "" {
@@ -128,12 +128,15 @@ func (v *view) figures(r *assess.Report) {
 	}
 }
 
-func figuresOf(x *assess.Score) figures {
+func figuresOf(x *assess.Score, rows int) figures {
 	f := figures{Right: "-", Accuracy: "-", Interval: between(x.Interval), Precision: "-", Recall: "-", F1: "-", Brier: "-", ECE: "-"}
 	if x.Answered == 0 {
 		return f
 	}
-	f.Right = fmt.Sprintf("%d of %d", x.Correct, x.Answered)
+	f.Right = strconv.Itoa(x.Correct)
+	if x.Answered < rows {
+		f.Right = fmt.Sprintf("%d of %d", x.Correct, x.Answered)
+	}
 	f.Accuracy = percent(x.Accuracy)
 	f.Precision, f.Recall, f.F1 = decimals(x.Macro.Precision, 3), decimals(x.Macro.Recall, 3), decimals(x.Macro.F1, 3)
 	if c := x.Calibration; c != nil {

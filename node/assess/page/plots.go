@@ -126,7 +126,7 @@ func (v *view) against(r *assess.Report) {
 		if c.Interval != nil {
 			a.Known = true
 			a.Low, a.High = v.AgainstAxis.at(c.Interval.Low), v.AgainstAxis.at(c.Interval.High)
-			a.Interval = signed(100*c.Interval.Low) + " to " + signed(100*c.Interval.High)
+			a.Interval = assess.Signed(c.Interval.Low) + " to " + assess.Signed(c.Interval.High)
 		}
 		a.Title = fmt.Sprintf("%s less %s: %s, 95 %% interval %s; %s", c.Method, nameOf(r, c.Member), a.Difference, a.Interval, a.Verdict)
 		v.Against = append(v.Against, a)
