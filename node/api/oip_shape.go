@@ -83,7 +83,7 @@ func (in *input) oipRows(req *oipRequest) error {
 	columns := make([]*oipTensor, d)
 	for i := range req.inputs {
 		t := &req.inputs[i]
-		slot, ok := in.s.slot(t.name)
+		slot, ok := in.s.column(t.name)
 		switch {
 		case !ok:
 			return Problemf(BadInput, "inputs[%d] is called %q, which is no feature; with one tensor a feature, %s", i, shown(t.name), in.s.wants())
@@ -118,7 +118,7 @@ func (in *input) oipRows(req *oipRequest) error {
 // oipIsColumn: a single tensor is a feature if it is called so and its shape is a
 // feature's; whole rows may be called as one likes.
 func (in *input) oipIsColumn(t *oipTensor) bool {
-	if _, ok := in.s.slot(t.name); !ok {
+	if _, ok := in.s.column(t.name); !ok {
 		return false
 	}
 	d := len(in.s.features)

@@ -49,6 +49,16 @@ func TestEveryShapeOfTensorsBecomesRows(t *testing.T) {
 		{"one row without its dimension", `{"inputs":[{"name":"x","shape":[4],"datatype":"FP64","data":[5.1,3.5,1.4,0.2]}]}`, flower},
 		{"data before shape, as MLServer's guide writes it", `{"inputs":[{"name":"foo","parameters":{"content_type":"np"},"data":[5.1,3.5,1.4,0.2],"datatype":"FP64","shape":[1,4]}]}`, flower},
 		{"a data frame by columns", `{"parameters":{"content_type":"pd"},"inputs":[` + columns + `]}`, two},
+		{"a data frame with scikit-learn's columns, as MLServer's codec sends it", `{"parameters":{"content_type":"pd"},"inputs":[
+			{"name":"sepal length (cm)","shape":[2,1],"datatype":"FP64","parameters":{"content_type":"np"},"data":[5.1,6.7]},
+			{"name":"sepal width (cm)","shape":[2,1],"datatype":"FP64","data":[3.5,3]},
+			{"name":"petal length (cm)","shape":[2,1],"datatype":"FP64","data":[1.4,5.2]},
+			{"name":"petal width (cm)","shape":[2,1],"datatype":"FP64","data":[0.2,2.3]}]}`, two},
+		{"columns of several types", `{"inputs":[{"name":"Petal-Width","shape":[1,1],"datatype":"INT64","data":[[2]]},{"name":"petal.length","shape":[1],"datatype":"FP32","data":[1.5]},
+			{"name":"SEPAL WIDTH","shape":[1],"datatype":"UINT8","data":[3]},{"name":"sepal_length","shape":[1],"datatype":"FP16","data":[5.5]}]}`, []float64{5.5, 3, 1.5, 2}},
+		{"content type of the whole request, as MLServer has it", `{"id":"a","parameters":{"content_type":"np","headers":{"accept":"*/*"}},"inputs":[{"name":"predict","shape":[2,4],"datatype":"FP32","data":[[5.1,3.5,1.4,0.2],[6.7,3,5.2,2.3]],"parameters":{"content_type":"np"}}],"outputs":[{"name":"predict"}]}`, two},
+		{"Triton's priority, and an output with the classes", `{"id":"b","parameters":{"priority":3,"timeout":900000},"inputs":[{"name":"INPUT__0","shape":[1,4],"datatype":"FP64","data":[5.1,3.5,1.4,0.2],"parameters":{"binary_data":false}}],
+			"outputs":[{"name":"predict_proba","parameters":{"classification":3,"binary_data":true}}]}`, flower},
 		{"whole numbers", `{"inputs":[{"name":"x","shape":[1,4],"datatype":"INT32","data":[5,3,-1,0]}]}`, []float64{5, 3, -1, 0}},
 		{"whole numbers with exponents", `{"inputs":[{"name":"x","shape":[1,4],"datatype":"UINT64","data":[5e0,30e-1,1,0]}]}`, []float64{5, 3, 1, 0}},
 		{"bool columns", `{"inputs":[{"name":"feature0","shape":[1],"datatype":"BOOL","data":[true]},{"name":"feature1","shape":[1],"datatype":"BOOL","data":[false]},
@@ -99,6 +109,36 @@ func oipFakeRound(q *Question) *fakeRound {
 	return &fakeRound{many: b}
 }
 
+func TestEveryTypeOfNumbersIsTaken(t *testing.T) {
+	for _, datatype := range []string{"FP16", "BF16", "FP32", "FP64", "INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64", "BOOL"} {
+		for _, data := range []string{"[1,0,1,0,0,1,0,1]", "[[1,0,1,0],[0,1,0,1]]"} {
+			var got []float64
+			node := &fakeNode{predict: func(_ context.Context, x []float64, _ []int, _ []float64) error {
+				got = slices.Clone(x)
+				return nil
+			}}
+			w := serve(newOIP(t, node), "POST", irisInfer, fmt.Sprintf(`{"inputs":[{"name":"x","shape":[2,4],"datatype":%q,"data":%s}]}`, datatype, data))
+			if w.Code != http.StatusOK || !slices.Equal(got, []float64{1, 0, 1, 0, 0, 1, 0, 1}) {
+				t.Errorf("%s %s: %d %v %s", datatype, data, w.Code, got, w.Body)
+			}
+		}
+	}
+}
+
+func TestColumnsThatWouldBeCalledAlikeNeedTheirOwnNames(t *testing.T) {
+	s := newSchema([]string{"size (cm)", "size_(kg)", "age"})
+	for name, want := range map[string]int{"size (cm)": 0, "size_(kg)": 1, "age": 2, "feature1": 1} {
+		if i, ok := s.column(name); !ok || i != want {
+			t.Errorf("%s: %d %v", name, i, ok)
+		}
+	}
+	for _, name := range []string{"size", "Age", "SIZE (CM)"} {
+		if i, ok := s.column(name); ok {
+			t.Errorf("%s is taken for %d", name, i)
+		}
+	}
+}
+
 func TestWhatIsWrongWithTensorsIsSaid(t *testing.T) {
 	one := func(fields string) string { return `{"inputs":[{` + fields + `}]}` }
 	for _, c := range []struct{ name, body, want string }{
@@ -129,6 +169,9 @@ func TestWhatIsWrongWithTensorsIsSaid(t *testing.T) {
 		{"texts", one(`"name":"x","shape":[1,4],"datatype":"BYTES","data":["a","b","c","d"]`), "inputs[0].data[0] is a text, as BYTES has; this model takes numbers"},
 		{"bytes", one(`"name":"x","datatype":"BYTES","shape":[1,4],"data":[1,2,3,4]`), "BYTES; this model takes numbers"},
 		{"an unknown type", one(`"name":"x","datatype":"FLOAT","shape":[1,4],"data":[1,2,3,4]`), `datatype "FLOAT"`},
+		{"a column of texts in a data frame", `{"parameters":{"content_type":"pd"},"inputs":[{"name":"sepal_length","shape":[1],"datatype":"FP64","data":[5.1]},{"name":"sepal_width","shape":[1],"datatype":"BYTES","parameters":{"content_type":"str"},"data":["wide"]}]}`, "inputs[1].data[0] is a text, as BYTES has"},
+		{"a column under two spellings", `{"inputs":[{"name":"feature0","datatype":"FP64","shape":[1],"data":[1]},{"name":"sepal length (cm)","datatype":"FP64","shape":[1],"data":[1]}]}`, "given twice"},
+		{"a list of the scikit-learn name alone", one(`"name":"sepal length (cm)","datatype":"FP64","shape":[1,1],"data":[1]`), "are missing"},
 		{"decimals among whole numbers", one(`"name":"x","datatype":"INT64","shape":[1,4],"data":[1,2.5,3,4]`), "2.5, at place 1 of its data, is no INT64"},
 		{"too large for its type", one(`"name":"x","datatype":"UINT8","shape":[1,4],"data":[1,256,3,4]`), "256"},
 		{"negative where it must not be", one(`"name":"x","datatype":"UINT8","shape":[1,4],"data":[-1,2,3,4]`), "-1"},

@@ -13,12 +13,24 @@ type schema struct {
 	// positional: feature0=.. is understood. Not so if the task itself has a feature
 	// of such a name, which might well count from 1.
 	positional bool
+	// loose finds a feature by its name as data frames have it, such as scikit-learn's
+	// "sepal length (cm)"; nil where two features would be called alike.
+	loose map[string]int
 }
 
 func newSchema(features []string) *schema {
 	s := &schema{features: features, index: make(map[string]int, len(features)), positional: true}
+	s.loose = make(map[string]int, len(features))
 	for i, f := range features {
 		s.index[f] = i
+		if s.loose != nil {
+			plain := plainName(f)
+			if _, taken := s.loose[plain]; taken || plain == "" {
+				s.loose = nil
+			} else {
+				s.loose[plain] = i
+			}
+		}
 		if _, ok := position(f); ok {
 			s.positional = false
 		}
@@ -53,6 +65,25 @@ func (s *schema) slot(key string) (int, bool) {
 		}
 	}
 	return 0, false
+}
+
+// column is slot for the columns of a data frame, whose names people write with spaces, capitals
+// and a unit in brackets at the end.
+func (s *schema) column(key string) (int, bool) {
+	if i, ok := s.slot(key); ok {
+		return i, true
+	}
+	i, ok := s.loose[plainName(key)]
+	return i, ok
+}
+
+// plainName makes sepal_length of "Sepal Length (cm)".
+func plainName(name string) string {
+	if before, unit, ok := strings.Cut(name, "("); ok && strings.HasSuffix(unit, ")") {
+		name = before
+	}
+	words := strings.FieldsFunc(strings.ToLower(name), func(r rune) bool { return r == '_' || r == ' ' || r == '-' || r == '.' })
+	return strings.Join(words, "_")
 }
 
 // name says which feature is meant: feature 0 (sepal_length).
