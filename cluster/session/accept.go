@@ -32,7 +32,6 @@ func (m *Manager) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer m.leave()
 	if m.unproven.Add(1) > int32(m.cfg.MaxUnproven) {
 		m.unproven.Add(-1)
-		w.Header().Set("Retry-After", "5")
 		m.refuseRequest(w, r, http.StatusServiceUnavailable, "too many connections that have not proved themselves: try again in some seconds")
 		return
 	}
@@ -61,7 +60,7 @@ func (m *Manager) Upgrade(w http.ResponseWriter, r *http.Request) (net.Conn, err
 	catcher := &hijackCatcher{ResponseWriter: w}
 	ws, err := websocket.Accept(catcher, r, &websocket.AcceptOptions{Subprotocols: []string{subprotocol}})
 	if err != nil {
-		m.cfg.Log.Info("a request for a session could not be upgraded", "remote", r.RemoteAddr, "error", err)
+		m.refused.log(r.Context(), m.cfg.Log, slog.LevelInfo, "a request for a session could not be upgraded", r.RemoteAddr, err)
 		return nil, err
 	}
 	return newWSConn(ws, catcher.raw), nil
@@ -69,9 +68,13 @@ func (m *Manager) Upgrade(w http.ResponseWriter, r *http.Request) (net.Conn, err
 
 // refuseRequest answers a request for a session with a reason in words, and returns it.
 func (m *Manager) refuseRequest(w http.ResponseWriter, r *http.Request, status int, reason string) error {
-	m.cfg.Log.Info("refused a request for a session", "remote", r.RemoteAddr, "status", status, "reason", reason)
+	err := &RefusedError{Reason: reason}
+	m.refused.log(r.Context(), m.cfg.Log, slog.LevelInfo, "refused a request for a session", r.RemoteAddr, err)
+	if status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", "5")
+	}
 	http.Error(w, reason, status)
-	return &RefusedError{Reason: reason}
+	return err
 }
 
 // Accept is the accepting end of a session over a connection of any kind, such

@@ -219,11 +219,14 @@ func (l *link) work(ctx context.Context, j *job) {
 	}
 	l.mu.Lock()
 	if l.ended == nil && l.leaving == nil {
+		q := &l.queue
+		before := len(q.out)
 		if err != nil {
-			l.queue.out = appendFailure(l.queue.out, j.id, false, err.Error())
+			q.out = appendFailure(q.out, j.id, false, err.Error())
 		} else {
-			l.queue.out = appendFrame(l.queue.out, frameAnswer, j.id, b)
+			q.out = appendFrame(q.out, frameAnswer, j.id, b)
 		}
+		q.answers += len(q.out) - before
 	}
 	l.mu.Unlock()
 	l.wakeWriter()
@@ -273,7 +276,9 @@ func (l *link) sendLong(id uint64, data []byte) {
 	switch {
 	case l.ended != nil || l.leaving != nil:
 	case q.held+len(data) > maxHeld:
+		before := len(q.out)
 		q.out = appendFailure(q.out, id, true, "this peer has too many long answers to read")
+		q.answers += len(q.out) - before
 	default:
 		q.bulk = append(q.bulk, &bulk{first: frameAnswerStart, more: frameAnswerMore, id: id, data: data})
 		q.held += len(data)

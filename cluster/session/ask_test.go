@@ -429,6 +429,32 @@ func TestAPeerThatAsksAndDoesNotReadIsCutOff(t *testing.T) {
 	}
 }
 
+// What workers answer waits in memory as well, and is bounded as well.
+func TestAPeerThatAsksSlowlyAndDoesNotReadIsCutOff(t *testing.T) {
+	var answered atomic.Int64
+	b := start(t, func(c *Config) {
+		c.Responder = responder{answer: func(_ context.Context, _ identity.ID, _, dst []byte) []byte {
+			answered.Add(1)
+			return append(dst, make([]byte, maxChunk)...)
+		}}
+	})
+	conn, id := evil(t, b)
+	var err error
+	for n := uint64(1); err == nil; n++ {
+		ask := binary.BigEndian.AppendUint64(beginFrame(nil, frameAsk), n)
+		ask = append(ask, 0, 0, 0, 0)
+		endFrame(ask, 0)
+		_, err = conn.Write(ask)
+	}
+	if got := <-b.down; got != id {
+		t.Errorf("down: %s", got)
+	}
+	const sockets = 16 << 20 // more than they hold
+	if got := answered.Load() * maxChunk; got > maxStuck+maxJobs*maxChunk+sockets {
+		t.Errorf("%d bytes were computed for a peer that does not read", got)
+	}
+}
+
 func TestMalformedFramesEndTheSession(t *testing.T) {
 	id := func(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
 	frame := func(t frameType, parts ...[]byte) []byte {

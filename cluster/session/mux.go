@@ -200,6 +200,7 @@ func (y yamuxLog) line(s string) {
 // acceptStreams takes the streams that the peer opens.
 func (l *link) acceptStreams() {
 	open := make(chan struct{}, maxStreams)
+	refused := 0
 	for {
 		s, err := l.yamux.AcceptStream()
 		if err != nil {
@@ -209,7 +210,14 @@ func (l *link) acceptStreams() {
 		select {
 		case open <- struct{}{}:
 		default:
-			l.m.cfg.Log.Warn("a peer opened too many streams", "peer", l.peer, "limit", maxStreams)
+			// yamux keeps a closed stream, and what came on it, until the peer closes it too.
+			if refused++; refused > maxStreams {
+				l.end(fmt.Errorf("the peer opens more and more streams over the limit of %d", maxStreams))
+				return
+			}
+			if refused == 1 {
+				l.m.cfg.Log.Warn("a peer opened too many streams", "peer", l.peer, "limit", maxStreams)
+			}
 			_ = s.Close()
 			continue
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -146,6 +147,17 @@ func TestAPeerMayOnlyOpenSoManyStreams(t *testing.T) {
 		}
 	}
 	mustAsk(t, a, b.id, "still fine")
+	for range 2 * maxStreams { // and no end of it: each takes memory there
+		if _, err := a.Open(t.Context(), b.id, StreamGossip); err != nil {
+			break
+		}
+	}
+	if got := <-b.down; got != a.id {
+		t.Errorf("down: %s", got)
+	}
+	if !strings.Contains(b.log.String(), "more and more streams") {
+		t.Errorf("log:\n%s", b.log.String())
+	}
 }
 
 func TestTwoHiddenNodesThroughARelay(t *testing.T) {
