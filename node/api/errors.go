@@ -52,7 +52,7 @@ var kinds = map[string]struct {
 	ModelTimeout:     {http.StatusServiceUnavailable, "The model did not answer in time", 2},
 	NotReady:         {http.StatusServiceUnavailable, "This node is not ready", 1},
 	UpstreamFailed:   {http.StatusServiceUnavailable, "The server behind this node gave no answer", 2},
-	NoEvidence:       {http.StatusServiceUnavailable, "The label could not be taken", 0},
+	NoEvidence:       {http.StatusServiceUnavailable, "The label could not be taken", 60},
 }
 
 // NewProblem makes a problem of a kind; detail is the sentence that people read.

@@ -113,9 +113,12 @@ func (a *API) fail(c *gin.Context, err error) {
 	p := *problemOf(err) // a copy: a shared one must not get this request's id
 	p.RequestID = idOf(c)
 	if p.Cause != nil {
-		level := a.log.Warn
-		if p.Status >= 500 && p.Kind() == InternalError {
+		level := a.log.Debug // anybody on the Internet can cause these, as often as they like
+		switch {
+		case p.Kind() == InternalError:
 			level = a.log.Error
+		case p.Status >= 500:
+			level = a.log.Warn
 		}
 		level("a request failed", "request_id", p.RequestID, "problem", p.Kind(), "cause", shownLong(p.Cause.Error()))
 	}

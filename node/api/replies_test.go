@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -178,5 +179,14 @@ func TestTheClientNamesWhatIsWrongWithAnAddress(t *testing.T) {
 	p := parseProblem(502, "text/html", []byte("<html>\x1b[31m Bad\n gateway</html>"))
 	if p.Status != 502 || !strings.Contains(p.Error(), "502") || strings.ContainsAny(p.Error(), "\x1b\n") {
 		t.Errorf("%q", p.Error())
+	}
+}
+
+func TestWhoIsSentAwayIsToldForHowLong(t *testing.T) {
+	for kind, k := range kinds {
+		busy := k.status == http.StatusServiceUnavailable || k.status == http.StatusTooManyRequests
+		if p := NewProblem(kind, "it is so"); (p.RetryAfter > 0) != busy {
+			t.Errorf("%s has status %d and Retry-After %d", kind, p.Status, p.RetryAfter)
+		}
 	}
 }
