@@ -27,6 +27,7 @@ var mayImport = map[string][]string{
 	"cluster/gossip":   {"cluster/identity", "cluster/session"},
 	"cluster/evidence": {"cluster/identity", "cluster/session"},
 	"cluster/reach":    {"cluster/identity", "cluster/session"},
+	"cluster/mdns":     {"cluster/identity"},
 	"cluster":          {"cluster/..."},
 
 	"node/dialect": {"ml", "node/consensus", "cluster/reach", "internal/neterror"}, // what tunnels say has one explanation
@@ -57,6 +58,8 @@ var onlyIn = map[string][]string{
 	"github.com/hashicorp/memberlist": {"cluster", "cluster/gossip"},
 	"github.com/coder/websocket":      {"cluster/session"},
 	"github.com/hashicorp/yamux":      {"cluster/session"},
+	"github.com/hashicorp/mdns":       {"cluster/mdns"},
+	"github.com/miekg/dns":            {"cluster/mdns"},
 	"github.com/spf13/cobra":          {"cmd/caucus"},
 	"golang.ngrok.com/ngrok":          {"cluster/reach"},
 }

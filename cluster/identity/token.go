@@ -80,6 +80,9 @@ func (t Token) IsBearer(s string) bool {
 // ProofKey returns the 32-byte key under which a session proves the token.
 func (t Token) ProofKey() []byte { return t.derive("caucus v1 session proof") }
 
+// DiscoveryKey returns the 32-byte key under which a node's record on the local network is tagged.
+func (t Token) DiscoveryKey() []byte { return t.derive("caucus v1 discovery") }
+
 // derive gives a key for one purpose. Those for other purposes, and the token,
 // do not follow from it. No salt: a token is uniformly random already.
 func (t Token) derive(label string) []byte {
