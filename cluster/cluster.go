@@ -8,6 +8,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"net/netip"
 	"time"
 
 	"github.com/hashicorp/memberlist"
@@ -79,10 +80,13 @@ type Config struct {
 	Model       string
 	Fingerprint [32]byte
 	Task        [32]byte
-	Description []byte // what the member shows of itself on request (JSON: task, parameters, evaluation, version), at most 64 KiB
-	URL         string // how others reach this node, as a person says; empty: what Chooser is told, dial-back finds, or a relay's
-	ListenPort  int    // where Handler is served, for dial-back; 0: unknown
-	ListenLocal bool   // it is served on this machine alone, so that no dial-back can succeed
+	Description []byte     // what the member shows of itself on request (JSON: task, parameters, evaluation, version), at most 64 KiB
+	URL         string     // how others reach this node, as a person says; empty: what Chooser is told, dial-back finds, or a relay's
+	ListenPort  int        // where Handler is served, for dial-back; 0: unknown
+	ListenLocal bool       // it is served on this machine alone, so that no dial-back can succeed
+	ListenIP    netip.Addr // the address that it is served on; zero or unspecified: all
+	MDNS        bool       // find nodes of the same token on the local network, and be found; it counts as an invite
+	NeverAlone  bool       // with MDNS: wait for others for ever, rather than begin alone when nobody answers
 	Tokens      []identity.Token
 
 	OnTokens func(tokens []identity.Token) // the tokens were replaced; the one to use first

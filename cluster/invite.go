@@ -180,12 +180,17 @@ func (m *Membership) joinURL(ctx context.Context, url string, tokens []identity.
 	if err != nil {
 		return err
 	}
+	return m.joinDialled(peer.ID)
+}
+
+// joinDialled exchanges state with a node that was dialled to be joined.
+func (m *Membership) joinDialled(id identity.ID) error {
 	// The card that the others are about to get had better have this node's URL already.
 	m.locator.pass(m.now())
 	if err := m.locator.apply(); err != nil {
 		return err
 	}
-	return m.joinGossip(peer.ID)
+	return m.joinGossip(id)
 }
 
 // resolveInvite returns the base URLs that an invite's address stands for, and whether it is a name with many.

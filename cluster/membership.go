@@ -263,6 +263,9 @@ func (m *Membership) Join(ctx context.Context, invites []identity.Invite) error 
 	}
 	m.joining = true
 	m.seeds += len(invites)
+	if m.cfg.MDNS {
+		m.seeds++
+	}
 	for _, inv := range invites {
 		if inv.Token != nil {
 			m.addTokenLocked(*inv.Token)
@@ -273,6 +276,9 @@ func (m *Membership) Join(ctx context.Context, invites []identity.Invite) error 
 	m.mu.Unlock()
 	for _, inv := range invites {
 		m.run(func() { m.invite(ctx, inv) })
+	}
+	if m.cfg.MDNS {
+		m.run(m.nearby)
 	}
 	if !m.cfg.NoRejoin {
 		m.run(m.rejoin)

@@ -114,6 +114,7 @@ name: ana
 listen: :6001
 public-url: https://ab12.example/
 join: [10.0.0.5:5001]
+mdns: true
 join-required: yes
 new-cluster: on
 open: true
@@ -146,7 +147,7 @@ log-level: debug
 		{"listen", n.Listen, ":6001"},
 		{"public-url", n.PublicURL, "https://ab12.example"},
 		{"join", n.Join[0].Address, "http://10.0.0.5:5001"},
-		{"switches", fmt.Sprint(n.JoinRequired, n.NewCluster, n.Open), "true true true"},
+		{"switches", fmt.Sprint(n.MDNS, n.JoinRequired, n.NewCluster, n.Open), "true true true true"},
 		{"profile", string(n.Profile), "tunnel"},
 		{"quorum", fmt.Sprint(n.Quorum), "3"},
 		{"times", fmt.Sprint(n.PeerTimeout, n.Deadline, n.ForgetAfter), "1s 2s 20m0s"},
@@ -205,6 +206,7 @@ func TestComplaintsNameTheirSource(t *testing.T) {
 		{"a file from a variable that is not set", "", flags("data", " "), env(), []string{"flag --data: ", "empty"}},
 		{"a configuration from a variable that is not set", "", flags("config", ""), env(), []string{"flag --config: ", "empty"}},
 		{"a configuration that is no such thing", "", flags("config", write(t, "rows.csv", strings.Repeat("1,2,3\n", maxFile/6+1))), env(), []string{"flag --config: ", "larger than 1024 KiB"}},
+		{"mdns without a token", "", flags("mdns", "true"), env(), []string{"flag --mdns: ", "CAUCUS_TOKEN", "--open"}},
 		{"nobody to join though it is required", "", flags("join-required", "true"), env(), []string{"--join ADDRESS"}},
 		{"nowhere to keep the key", "", nil, env("HOME", "", "LocalAppData", ""), []string{"--state-dir"}},
 	}

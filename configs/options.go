@@ -73,6 +73,7 @@ func Options() []Option {
 		{Name: "public-url", Value: "URL", Usage: "how others reach this node, such as a tunnel's address; makes a token if there is none", set: setPublicURL},
 		{Name: "ngrok", Switch: true, Usage: "open a tunnel at ngrok and be reached there; needs NGROK_AUTHTOKEN, makes a token if there is none", set: setSwitch(func(b *builder) *bool { return &b.Node.Ngrok })},
 		{Name: "join", Value: "ADDR", List: true, Usage: "a node of the cluster: host:port, URL, \"URL#TOKEN\" or dns+host:port; repeatable", set: setJoin},
+		{Name: "mdns", Switch: true, Usage: "find the nodes of this token on the local network, and be found, without an address; needs a token or --open", set: setSwitch(func(b *builder) *bool { return &b.Node.MDNS })},
 		{Name: "join-required", Switch: true, Usage: "give up (exit 4) if nobody could be joined within 30 s, instead of trying for ever", set: setSwitch(func(b *builder) *bool { return &b.Node.JoinRequired })},
 		{Name: "new-cluster", Switch: true, Usage: "forget the members of earlier runs and begin a cluster of one's own", set: setSwitch(func(b *builder) *bool { return &b.Node.NewCluster })},
 		{Name: "token-file", Value: "FILE", Usage: "file with the cluster's token (or set CAUCUS_TOKEN)", set: func(*builder, value) error { return nil }},

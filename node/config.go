@@ -38,6 +38,7 @@ type Config struct {
 	NgrokToken   string            // the authtoken of the ngrok account, for Ngrok
 	AllowPrivate bool              // call private addresses that other nodes tell, of whatever network
 	Join         []identity.Invite // where to find others
+	MDNS         bool              // find nodes of the same token on the local network, and be found
 	JoinRequired bool              // fail with ErrCouldNotJoin if nobody was reached in 30 s
 	NewCluster   bool              // begin a roster of its own
 	Token        *identity.Token   // nil: the one of an invite, or an open cluster, on loopback only unless Open
@@ -186,7 +187,11 @@ func (c *Config) Validate() error {
 	if full.Profile != cluster.LAN && full.Profile != cluster.Tunnel {
 		return fmt.Errorf("profile is %q; give lan or tunnel", full.Profile)
 	}
-	if full.JoinRequired && len(full.Join) == 0 {
+	if full.MDNS && full.Token == nil && !full.Open {
+		return errors.New("mdns finds nodes of the same token, and this node has none; set CAUCUS_TOKEN or --token-file on all of them, " +
+			"or say --open to meet every open node on the network")
+	}
+	if full.JoinRequired && len(full.Join) == 0 && !full.MDNS {
 		return errors.New("join is required, but nobody is named to join; give --join ADDRESS, or leave --join-required out")
 	}
 	return nil

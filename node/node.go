@@ -19,6 +19,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
@@ -186,7 +187,8 @@ func (n *Node) join(key *identity.Key) error {
 	n.cluster, err = cluster.New(cluster.Config{
 		OnTokens: n.tokensReplaced,
 		Key:      key, Name: n.cfg.Name, Model: string(n.local.model.Kind()), Fingerprint: n.local.model.Fingerprint(),
-		Task: n.local.digest, Description: about, URL: n.cfg.PublicURL, ListenPort: n.port(), ListenLocal: n.listensLocally(),
+		Task: n.local.digest, Description: about, URL: n.cfg.PublicURL, ListenPort: n.port(), ListenLocal: n.listensLocally(), ListenIP: n.listenIP(),
+		MDNS: n.cfg.MDNS, NeverAlone: n.cfg.JoinRequired,
 		AllowPrivate: n.cfg.AllowPrivate, Tokens: tokens,
 		StateDir: n.cfg.StateDir, NewCluster: n.cfg.NewCluster, Profile: n.cfg.Profile,
 		Responder: &responder{local: n.local, key: key, votes: n.engine.metrics.own, log: n.log.With("component", "responder")},
@@ -201,6 +203,9 @@ func (n *Node) newEngine() *engine {
 	invites := make([]string, len(n.cfg.Join))
 	for i, inv := range n.cfg.Join {
 		invites[i] = inv.Address
+	}
+	if n.cfg.MDNS {
+		invites = append(invites, "anybody on the local network")
 	}
 	return &engine{
 		local: n.local, quorum: n.cfg.Quorum, invites: strings.Join(invites, ", "),
@@ -224,6 +229,12 @@ func (n *Node) port() int {
 	_, port, _ := net.SplitHostPort(n.listener.Addr().String())
 	p, _ := strconv.Atoi(port)
 	return p
+}
+
+// listenIP is the address of the listener, perhaps the unspecified one.
+func (n *Node) listenIP() netip.Addr {
+	a, _ := netip.ParseAddrPort(n.listener.Addr().String())
+	return a.Addr()
 }
 
 // listensLocally reports whether only this machine reaches the listener.

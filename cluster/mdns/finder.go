@@ -142,11 +142,13 @@ func (f *finder) look(ctx context.Context) (found int, err error) {
 	var mu sync.Mutex // guards what follows
 	seen := make(map[identity.ID]bool)
 	var errs []error
+	asked := 0
 	for _, i := range interfaces {
 		for _, v6 := range []bool{false, true} {
 			if !hasFamily(i, v6) {
 				continue
 			}
+			asked++
 			wg.Go(func() {
 				records, err := f.ask(ctx, i, v6)
 				mu.Lock()
@@ -164,7 +166,7 @@ func (f *finder) look(ctx context.Context) (found int, err error) {
 		}
 	}
 	wg.Wait()
-	if len(seen) > 0 || len(errs) < len(interfaces) { // one network that works is enough
+	if len(errs) < asked { // one network that works is enough
 		return len(seen), nil
 	}
 	return 0, errors.Join(errs...)
