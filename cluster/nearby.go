@@ -21,11 +21,14 @@ const (
 
 	// aloneAfter is after how many looks in vain a node without other invites begins a cluster of its own. It joins
 	// those whom it finds later.
-	aloneAfter = 4
+	aloneAfter = 3
 )
 
 // nearby looks for others and answers those who look, until Shutdown.
 func (m *Membership) nearby() {
+	if m.cfg.ListenLocal {
+		m.log.Info("this node listens on this machine alone, so others on the local network cannot find it; it looks for them", "remedy", "--listen :5001")
+	}
 	n := &neighbours{m: m, wait: lookAlone, busy: make(map[identity.ID]bool)}
 	mdns.Run(m.ctx, mdns.Config{
 		Self: m.self, Tokens: m.goodTokens, URLs: m.lanURLs, Found: n.found, Looked: n.looked, Log: m.cfg.Log,
@@ -142,16 +145,21 @@ func (n *neighbours) found(r mdns.Record) {
 	}
 }
 
+// dial joins a node at one of its addresses. What the network says is what others tell: it is dialled under their rules,
+// and only that node is met there. An address that leads nowhere from here leaves time for the next.
+func (n *neighbours) dial(id identity.ID, url string) error {
+	ctx, cancel := context.WithTimeout(n.m.ctx, dialWithin)
+	defer cancel()
+	if err := n.m.dialDirect(ctx, id, url); err != nil {
+		return err
+	}
+	return n.m.joinDialled(id)
+}
+
 func (n *neighbours) join(r mdns.Record) {
 	m := n.m
-	ctx, cancel := context.WithTimeout(m.ctx, dialWithin)
-	defer cancel()
 	for _, url := range r.URLs {
-		// What the network says is what others tell: it is dialled under their rules, and only that node is met there.
-		err := m.dialDirect(ctx, r.ID, url)
-		if err == nil {
-			err = m.joinDialled(r.ID)
-		}
+		err := n.dial(r.ID, url)
 		if err == nil {
 			m.log.Info("found a node on the local network", "node", r.ID, "url", url)
 			m.mu.Lock()

@@ -90,6 +90,47 @@ func (w *world) lan() {
 	w.in(internet, "sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward; for f in /proc/sys/net/ipv4/conf/to-*/proxy_arp; do echo 1 > $f; done")
 }
 
+// segment puts places on one network besides, by a switch: unlike in lan, what is multicast there
+// reaches all. It returns their addresses on it.
+func (w *world) segment(places ...string) []string {
+	w.t.Helper()
+	const hub = "switch"
+	w.ip("-n", w.name(internet), "link", "add", hub, "type", "bridge", "mcast_snooping", "0")
+	w.ip("-n", w.name(internet), "link", "set", hub, "up")
+	var addresses []string
+	for i, place := range places {
+		address := fmt.Sprintf("10.90.0.%d", i+1)
+		port := "sw-" + place
+		w.ip("-n", w.name(place), "link", "add", "eth1", "type", "veth", "peer", "name", port, "netns", w.name(internet))
+		w.ip("-n", w.name(place), "addr", "add", address+"/24", "dev", "eth1")
+		w.ip("-n", w.name(place), "link", "set", "eth1", "up")
+		w.ip("-n", w.name(internet), "link", "set", port, "master", hub, "up")
+		addresses = append(addresses, address)
+	}
+	return addresses
+}
+
+// hosts gives a place a name for addresses, as a name server would. It is for commands that are started later.
+func (w *world) hosts(place, name string, addresses ...string) {
+	w.t.Helper()
+	// What lies in this folder takes the place of what is in /etc for "ip netns exec".
+	dir := filepath.Join("/etc/netns", w.name(place))
+	text := "127.0.0.1 localhost\n"
+	for _, a := range addresses {
+		text += a + " " + name + "\n"
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		w.t.Skipf("names need a folder in /etc: %v", err)
+	}
+	w.t.Cleanup(func() {
+		_ = os.RemoveAll(dir)
+		_ = os.Remove(filepath.Dir(dir)) // if it is empty
+	})
+	if err := os.WriteFile(filepath.Join(dir, "hosts"), []byte(text), 0o644); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
 // publish gives the Internet one more address.
 func (w *world) publish(address string) {
 	w.t.Helper()
