@@ -97,9 +97,27 @@ func (m *Membership) callBack(peer identity.ID) (status byte, content []byte) {
 	defer cancel()
 	if err := m.sessions.Meet(ctx, url, peer); err != nil {
 		m.log.Debug("a peer's URL does not work from here", "peer", peer, "url", url, "error", err)
-		return checkNo, []byte(explain(err)) // no more than that: the rest would tell about this node's network
+		return checkNo, []byte(explainCall(err))
 	}
 	return checkOK, []byte(url)
+}
+
+// explainCall says why a URL was not reached, in words that follow the URL. It is no more than that: the rest would
+// tell about this node's network.
+func explainCall(err error) string {
+	switch {
+	case errors.Is(err, session.ErrSelf):
+		return "another node answers there, the very one that called"
+	case errors.Is(err, session.ErrIdentity):
+		return "another node answers there"
+	case errors.Is(err, session.ErrTwin):
+		return "another process with the same key answers there"
+	}
+	words := explain(err)
+	if words == undialled {
+		return "nobody answers there"
+	}
+	return words
 }
 
 // Clock compares a peer's clock with this node's over the session with it.
@@ -155,6 +173,22 @@ func (m *Membership) Reached(ctx context.Context, peer identity.ID) (string, err
 		return "", fmt.Errorf("%w: %s", reach.ErrNotReached, printable(string(content), 200))
 	}
 	return printable(string(content), 255), nil
+}
+
+// ReachesItself calls the URL on this node's card and returns nil if this node is there.
+func (m *Membership) ReachesItself(ctx context.Context) error {
+	url := m.card.Load().URL
+	if url == "" {
+		return ErrNoURL
+	}
+	switch err := m.sessions.Meet(reach.WithTrust(ctx, reach.Typed), url, m.self); {
+	case errors.Is(err, session.ErrSelf):
+		return nil
+	case err == nil:
+		return session.ErrIdentity // it cannot be: nobody else has this node's id
+	default:
+		return errors.New(explainCall(err))
+	}
 }
 
 // check puts one ask and reads its answer.

@@ -63,7 +63,7 @@ func TestAPeerSaysWhetherThisNodesURLWorks(t *testing.T) {
 	if _, err := b.m.Reached(t.Context(), a.id()); !errors.Is(err, reach.ErrAskLater) {
 		t.Errorf("again at once: %v", err)
 	}
-	if _, err := wrong.m.Reached(t.Context(), b.id()); !errors.Is(err, reach.ErrNotReached) || !strings.Contains(err.Error(), "cannot be dialled") {
+	if _, err := wrong.m.Reached(t.Context(), b.id()); !errors.Is(err, reach.ErrNotReached) || !strings.Contains(err.Error(), "nobody answers there") {
 		t.Errorf("a URL that leads nowhere: %v", err)
 	}
 	if _, err := b.m.Reached(t.Context(), n.start("nobody").id()); !errors.Is(err, session.ErrNoSession) {

@@ -299,6 +299,9 @@ func (m *Membership) unreachable(id identity.ID, url string, err error) {
 	m.publishLocked()
 }
 
+// undialled is said of a URL where nothing more is known.
+const undialled = "its URL cannot be dialled"
+
 // explain cuts an error to what fits a line of a table. It does not hold what changes from one attempt to the
 // next (such as ports).
 func explain(err error) string {
@@ -322,7 +325,7 @@ func explain(err error) string {
 	case errors.Is(err, reach.ErrBlocked):
 		return "its URL leads where no other node may send this one"
 	}
-	return "its URL cannot be dialled"
+	return undialled
 }
 
 // onUp and onDown are told by the sessions.

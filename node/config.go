@@ -34,6 +34,7 @@ type Config struct {
 	TaskFile     string            // what the upstream predicts; empty: what Data is of, else Iris
 	PublicURL    string            // how others reach this node, if known
 	WatchAgent   bool              // look for an ngrok agent on this machine whose tunnel leads here
+	AgentAPI     string            // the base URL of that agent's API; empty: http://127.0.0.1:4040
 	Ngrok        bool              // open a tunnel at ngrok
 	NgrokToken   string            // the authtoken of the ngrok account, for Ngrok
 	AllowPrivate bool              // call private addresses that other nodes tell, of whatever network

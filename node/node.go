@@ -54,6 +54,8 @@ type Node struct {
 	tunnel     *reach.Tunnel // nil: none is asked for
 	server     *http.Server
 	traffic    traffic
+	doctor     doctor
+	tunnelled  atomic.Pointer[reach.TunnelState] // the last that the tunnel told; nil: none yet
 
 	ready   chan struct{} // closed once this node answers /consensus
 	settled atomic.Bool   // the same, to look at without a channel
@@ -79,6 +81,7 @@ func New(ctx context.Context, cfg Config) (n *Node, err error) {
 	}
 	cfg.setDefaults()
 	n = &Node{cfg: cfg, log: cfg.Log.With("node", cfg.Name), ready: make(chan struct{})}
+	n.doctor.n = n
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, n.drain())

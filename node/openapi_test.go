@@ -259,6 +259,7 @@ func TestRunningNodesAnswerAsDocumented(t *testing.T) {
 
 	c.ask(200, "GET", "/predict"+flowerQuery, "")
 	c.ask(200, "GET", "/predict?features=5.1,3.5,1.4,0.2&pretty=true", "")
+	c.ask(200, "GET", "/doctor", "")
 	c.ask(400, "GET", "/predict?feature0=a", "")
 	c.ask(400, "GET", "/predict"+flowerQuery+"&colour=red", "")
 	c.ask(200, "POST", "/predict", flowerBody)

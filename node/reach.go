@@ -25,6 +25,7 @@ func (n *Node) openTunnel() error {
 		return err
 	}
 	n.tunnel = reach.NewTunnel(reach.TunnelConfig{Opener: opener, Log: n.log, OnState: func(s reach.TunnelState) {
+		n.tunnelled.Store(&s)
 		if err := n.cluster.Chooser().SetTunnel(s); err != nil {
 			n.log.Warn("the tunnel's URL is not usable", "url", s.URL, "error", err)
 		}
@@ -37,7 +38,7 @@ func (n *Node) agentWatch() (*reach.Agent, error) {
 	if !n.cfg.WatchAgent || n.cfg.PublicURL != "" || n.cfg.Ngrok {
 		return nil, nil
 	}
-	return reach.NewAgent(reach.AgentConfig{Port: n.port(), Log: n.log, OnURL: func(url string) {
+	return reach.NewAgent(reach.AgentConfig{API: n.cfg.AgentAPI, Port: n.port(), Log: n.log, OnURL: func(url string) {
 		if url != "" && n.cfg.Token == nil && !n.cfg.Open {
 			// It was on this machine alone when it began without a token, and strangers must not find it open now.
 			n.log.Warn("an ngrok agent leads to this node, which has no token to tell friends from strangers, so its URL is not used; start the node again, and it makes one", "url", url)

@@ -132,6 +132,7 @@ func (a *API) routes(cfg Config) {
 	get("/readyz", a.plain(a.readyz))
 	get("/card", a.plain(a.card))
 	get("/members", a.local, a.plain(a.members))
+	get("/doctor", a.local, a.plain(a.doctor))
 	e.POST("/members/forget", a.local, a.plain(a.forget))
 	get("/invite", a.local, a.plain(a.invite))
 	e.POST("/members/remove", a.local, a.plain(a.remove))

@@ -102,6 +102,10 @@ func (f *fakeNode) Review(limit int) []ReviewRound {
 	return []ReviewRound{{Round: "r1"}, {Round: "r2"}}[:min(limit, 2)]
 }
 
+func (f *fakeNode) Doctor(context.Context) (*DoctorReply, error) {
+	return &DoctorReply{Node: "k3f", Status: SeverityOK, Findings: []Finding{}}, nil
+}
+
 func (f *fakeNode) Readiness() (*ReadyReply, error) {
 	if f.ready != nil {
 		return f.ready()

@@ -40,6 +40,8 @@ type Node interface {
 	// those for which want says so when they begin. Both are called with locks held: they
 	// return at once and call nothing of the node's.
 	WatchRounds(want func(requestID string) bool, tell func(LiveEvent)) (stop func())
+	// Doctor examines the node and its place in the cluster, which takes some seconds.
+	Doctor(ctx context.Context) (*DoctorReply, error)
 	// Readiness returns nil and why, as a *Problem, until the node answers /consensus.
 	Readiness() (*ReadyReply, error)
 	// Forget takes failed members out of the roster, those named by name or id, or all.
