@@ -88,6 +88,9 @@ type Config struct {
 	MDNS        bool       // find nodes of the same token on the local network, and be found; it counts as an invite
 	NeverAlone  bool       // with MDNS: wait for others for ever, rather than begin alone when nobody answers
 	Tokens      []identity.Token
+	// ThisMachineOnly says that a membership without a token is for this machine alone: whoever comes through a
+	// tunnel or another proxy is refused for as long as there is none.
+	ThisMachineOnly bool
 
 	OnTokens func(tokens []identity.Token) // the tokens were replaced; the one to use first
 

@@ -247,6 +247,10 @@ func (m *Membership) run(f func()) bool {
 // Handler is GET /gossip. Mount it before Join.
 func (m *Membership) Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if m.cfg.ThisMachineOnly && session.Forwarded(r.Header) && len(m.Tokens()) == 0 {
+			m.sessions.Refuse(w, r, http.StatusForbidden, "this node has no token to tell friends from strangers, and a tunnel leads to it: start it again, and it makes one")
+			return
+		}
 		m.observeInbound(r)
 		m.sessions.ServeHTTP(w, r)
 	})

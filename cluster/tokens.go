@@ -152,6 +152,37 @@ func (m *Membership) Tokens() []identity.Token {
 // ErrOpenCluster says that there is no token to replace.
 var ErrOpenCluster = errors.New("cluster: it is open: there is no token to replace")
 
+// ErrNotAlone says that others are in the open cluster, who would be shut out by a token.
+var ErrNotAlone = errors.New("cluster: others are in it without a token")
+
+// Protect gives an open cluster its first token, which only a node that is alone in it can do: others would be shut
+// out. With a token already, it does nothing.
+func (m *Membership) Protect(t identity.Token) error {
+	m.mu.Lock()
+	switch {
+	case m.stopped || m.leaving:
+		m.mu.Unlock()
+		return ErrStopped
+	case len(m.tokensLocked(m.now(), true)) > 0:
+		m.mu.Unlock()
+		return nil
+	}
+	alone := m.seeds == 0 && len(m.sessions.Peers()) == 0
+	for id, e := range m.roster.entries {
+		alone = alone && (id == m.self || e.card.Leaving)
+	}
+	if alone {
+		m.tokens = []identity.Token{t}
+	}
+	m.mu.Unlock()
+	if !alone {
+		return ErrNotAlone
+	}
+	m.log.Info("this node has a token from now on")
+	m.tokensChanged()
+	return nil
+}
+
 // Rotate makes t the cluster's token. Those until now are good for keep longer, or, with membersOnly, good for those
 // who are or were members and were not removed. The members with a session are told at once, the others when they
 // come back, if they do within keep.

@@ -3,12 +3,16 @@ package cluster
 import (
 	"bytes"
 	"errors"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"caucus/cluster/identity"
+	"caucus/cluster/session"
 )
 
 func newToken(t testing.TB) identity.Token {
@@ -140,5 +144,57 @@ func TestRotationsAreReadStrictly(t *testing.T) {
 	eventually(t, "it is said", func() bool { return strings.Contains(x.log.String(), "from the future") })
 	if tokens := x.m.Tokens(); len(tokens) != 1 || tokens[0] != token {
 		t.Error("a rotation from the future was taken")
+	}
+}
+
+// A node that is alone without a token may get one, when a tunnel comes to lead to it; one that is not would shut the
+// others out.
+func TestOnlyWhoIsAloneGetsAFirstToken(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t)
+	first, second := newToken(t), newToken(t)
+	pair := n.cluster(2)
+	if err := pair[0].m.Protect(first); !errors.Is(err, ErrNotAlone) || len(pair[0].m.Tokens()) != 0 {
+		t.Errorf("one of two: %v, %d tokens", err, len(pair[0].m.Tokens()))
+	}
+	told := make(chan []identity.Token, 1)
+	alone := n.start("alone", func(c *Config) { c.OnTokens = func(all []identity.Token) { told <- all } }).join()
+	if err := alone.m.Protect(first); err != nil {
+		t.Fatal(err)
+	}
+	if all := <-told; len(all) != 1 || all[0] != first {
+		t.Errorf("told of %d tokens", len(all))
+	}
+	if err := alone.m.Protect(second); err != nil || alone.m.Tokens()[0] != first {
+		t.Errorf("a second first token was taken: %v", err)
+	}
+	stranger := n.start("stranger").join(alone)
+	eventually(t, "who has no token is refused in words", func() bool { return strings.Contains(stranger.log.String(), "asks for an invite token") })
+	friend := n.start("friend", func(c *Config) { c.Tokens = []identity.Token{first} })
+	friend.join(alone)
+	eventually(t, "who has it is in", func() bool { return whole([]*node{alone, friend}) })
+}
+
+func TestWhoComesThroughATunnelIsRefusedWhileThereIsNoToken(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t)
+	x := n.start("a", func(c *Config) { c.ThisMachineOnly = true }).join()
+	target, err := url.Parse(x.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tunnel := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(target)
+		r.SetXForwarded()
+	}})
+	t.Cleanup(tunnel.Close)
+	stranger := n.start("stranger")
+	var refused *session.RefusedError
+	_, err = stranger.m.sessions.Dial(t.Context(), tunnel.URL, "", nil)
+	if !errors.As(err, &refused) || !strings.Contains(refused.Reason, "no token") {
+		t.Errorf("through the tunnel: %v", err)
+	}
+	if _, err := stranger.m.sessions.Dial(t.Context(), x.url, "", nil); err != nil {
+		t.Errorf("from this machine: %v", err)
 	}
 }

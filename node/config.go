@@ -65,6 +65,9 @@ type Config struct {
 	// Stored goes with a Model that ml.Load returned: it is asked as one that was fitted
 	// here, and what is known of its data is shown.
 	Stored *ml.Meta
+	// OnToken, if not nil, is told of a token that this node made because an ngrok agent came to
+	// lead to it while it ran without one, and of the tunnel's URL.
+	OnToken func(url string, t identity.Token)
 	// NoRejoin, for tests: a partition stays.
 	NoRejoin bool
 	// Now is this machine's clock; nil: time.Now. Tests set it wrong.

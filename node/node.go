@@ -192,7 +192,7 @@ func (n *Node) join(key *identity.Key) error {
 		Key:      key, Name: n.cfg.Name, Model: string(n.local.model.Kind()), Fingerprint: n.local.model.Fingerprint(),
 		Task: n.local.digest, Description: about, URL: n.cfg.PublicURL, ListenPort: n.port(), ListenLocal: n.listensLocally(), ListenIP: n.listenIP(),
 		MDNS: n.cfg.MDNS, NeverAlone: n.cfg.JoinRequired,
-		AllowPrivate: n.cfg.AllowPrivate, Tokens: tokens,
+		AllowPrivate: n.cfg.AllowPrivate, Tokens: tokens, ThisMachineOnly: !n.cfg.Open,
 		StateDir: n.cfg.StateDir, NewCluster: n.cfg.NewCluster, Profile: n.cfg.Profile,
 		Responder: &responder{local: n.local, key: key, votes: n.engine.metrics.own, log: n.log.With("component", "responder")},
 		Classes:   classes, FeedbackFrom: n.policy,

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"sync"
 
+	"caucus/cluster"
+	"caucus/cluster/identity"
 	"caucus/cluster/reach"
 )
 
@@ -39,15 +41,35 @@ func (n *Node) agentWatch() (*reach.Agent, error) {
 		return nil, nil
 	}
 	return reach.NewAgent(reach.AgentConfig{API: n.cfg.AgentAPI, Port: n.port(), Log: n.log, OnURL: func(url string) {
-		if url != "" && n.cfg.Token == nil && !n.cfg.Open {
-			// It was on this machine alone when it began without a token, and strangers must not find it open now.
-			n.log.Warn("an ngrok agent leads to this node, which has no token to tell friends from strangers, so its URL is not used; start the node again, and it makes one", "url", url)
+		if url != "" && !n.cfg.Open && len(n.cluster.Tokens()) == 0 && !n.protect(url) {
 			return
 		}
 		if err := n.cluster.Chooser().Set(reach.FromAgent, url); err != nil {
 			n.log.Warn("the ngrok agent's URL is not usable", "url", url, "error", err)
 		}
 	}})
+}
+
+// protect makes a token for a node that was on this machine alone until a tunnel came to lead to it: strangers
+// must not find it open. It reports whether the tunnel may be used.
+func (n *Node) protect(url string) bool {
+	t, err := identity.NewToken()
+	if err == nil {
+		err = n.cluster.Protect(t)
+	}
+	switch {
+	case errors.Is(err, cluster.ErrNotAlone):
+		n.log.Warn("an ngrok agent leads to this node, whose cluster has no token to tell friends from strangers, so its URL is not used and who comes through it is refused; stop the nodes and start this one again: it makes a token, and prints the line by which the others join",
+			"url", url)
+	case err != nil:
+		n.log.Error("an ngrok agent leads to this node, but no token could be made, so its URL is not used", "url", url, "error", err)
+	default:
+		n.log.Info("an ngrok agent leads to this node, so it made a token; caucus invite prints the line by which others join", "url", url)
+		if n.cfg.OnToken != nil {
+			n.cfg.OnToken(url, t)
+		}
+	}
+	return err == nil
 }
 
 // front is what serves while the node runs.

@@ -69,7 +69,7 @@ func member(t *testing.T, at *nodetest.Member, name string) api.Member {
 }
 
 func TestBytesAndRequestsAreCountedByMemberAndByTheTunnel(t *testing.T) {
-	hub := nodetest.StartOne(t, 0)
+	hub := nodetest.StartOne(t, 0, func(_ int, cfg *node.Config) { cfg.Open = true }) // else nobody comes through a tunnel without a token
 	tunnel := tunnelTo(t, hub)
 	join := func(at string) nodetest.Option {
 		return func(_ int, cfg *node.Config) { cfg.Join = []identity.Invite{{Address: at}} }

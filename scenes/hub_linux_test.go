@@ -2,6 +2,7 @@ package scenes
 
 import (
 	"net"
+	"strings"
 	"testing"
 	"time"
 )
@@ -72,4 +73,38 @@ func perSite(captures []capture) map[string][2]int {
 		sums[host] = [2]int{sum[0] + len(c.In), sum[1] + len(c.Out)}
 	}
 	return sums
+}
+
+// The tunnel's agent is started after the node, which had no token until then: it makes one, prints the line, and
+// whoever pastes it is in.
+func TestATunnelThatComesLate(t *testing.T) {
+	w := newWorld(t)
+	w.publish("10.89.0.1")
+	siteA, siteB := w.site("a", true), w.site("b", false)
+	proxy := w.proxy()
+	proxy.open(route{Name: "a", Address: "10.89.0.1:80", Target: siteA.address + ":5001"})
+	a := siteA.serve("--model", "knn")
+	logsOnFailure(t, a)
+	a.untilSaid("predicts iris")
+	if text := a.printed(); strings.Contains(text, "--join") {
+		t.Errorf("without a tunnel it prints a line for others:\n%s", text)
+	}
+	// Somebody who knows the address of the tunnel is not let in while there is no token.
+	early := siteB.serve("--model", "svm", "--join", "http://10.89.0.1")
+	early.untilSaid("refused by the node at the invite's address")
+	if m, err := a.members(); err != nil || len(m) != 1 {
+		t.Errorf("a stranger came in: %+v %v", m, err)
+	}
+	early.kill()
+	siteA.tunnelURL("http://10.89.0.1")
+	line := a.untilSaid(`(?s)A tunnel leads to this node now.*--join "(http://10\.89\.0\.1#[A-Za-z0-9_-]{43})"`)
+	b := siteB.serve("--model", "svm", "--join", line[1])
+	logsOnFailure(t, b)
+	within(t, patience, "both list both", each([]*player{a, b}, func(p *player) error { return p.lists("a", "b") }))
+	if err := b.counts(query(rows[0]), "a", "b"); err != nil {
+		t.Error(err)
+	}
+	if strings.Contains(a.printed(), "level=ERROR") {
+		t.Errorf("the log has an error:\n%s", a.printed())
+	}
 }

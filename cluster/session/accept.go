@@ -66,6 +66,12 @@ func (m *Manager) Upgrade(w http.ResponseWriter, r *http.Request) (net.Conn, err
 	return newWSConn(ws, catcher.raw), nil
 }
 
+// Refuse answers a request for a session with a reason in words, which the dialling node tells its user.
+func (m *Manager) Refuse(w http.ResponseWriter, r *http.Request, status int, reason string) {
+	w.Header().Set(protocolHeader, fmt.Sprint(protocolVersion))
+	_ = m.refuseRequest(w, r, status, reason)
+}
+
 // refuseRequest answers a request for a session with a reason in words, and returns it.
 func (m *Manager) refuseRequest(w http.ResponseWriter, r *http.Request, status int, reason string) error {
 	err := &RefusedError{Reason: reason}

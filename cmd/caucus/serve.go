@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"caucus/cluster"
+	"caucus/cluster/identity"
 	"caucus/configs"
 	"caucus/node"
 	"caucus/node/api"
@@ -53,6 +54,9 @@ func (a *app) serve(ctx context.Context, s configs.Settings) error {
 		return err
 	}
 	s.Node.WatchAgent = true
+	if s.Log.Format != "json" {
+		s.Node.OnToken = func(url string, t identity.Token) { a.tunnelCame(s.Node, url, t) }
+	}
 	if s.TunnelURL != "" && s.Node.Profile == "" {
 		s.Node.Profile = cluster.Tunnel
 	}
@@ -81,6 +85,12 @@ func (a *app) serve(ctx context.Context, s configs.Settings) error {
 		return nil // Ctrl-C and SIGTERM are how a node ends well
 	}
 	return err
+}
+
+// tunnelCame says how others come in, when that is possible only now.
+func (a *app) tunnelCame(cfg node.Config, url string, t identity.Token) {
+	i := invitation{url: url, token: &t, kinds: []string{string(cfg.Fit.Kind)}}
+	fmt.Fprintf(a.err, "\nA tunnel leads to this node now. Teammates come in by pasting this line; it holds the cluster's secret:\n  %s\n\n", a.errStyle.cyan(i.line()))
 }
 
 // introduce says what runs where, and how others come in.
