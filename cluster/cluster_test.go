@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -18,6 +17,7 @@ import (
 
 	"caucus/cluster/identity"
 	"caucus/cluster/memnet"
+	"caucus/internal/testlog"
 )
 
 // memberlist's prober waits out its last probe after Shutdown (up to 8 probe intervals when the machine is busy)
@@ -128,28 +128,10 @@ type node struct {
 	m       *Membership
 	srv     *http.Server
 	stopped bool
-	log     *logBuffer
+	log     *testlog.Buffer
 
 	mu    sync.Mutex
 	heard map[string]int // broadcasts
-}
-
-// logBuffer is a log that tests may read while it grows.
-type logBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 // scale makes a second of gossip last a quarter.
@@ -162,7 +144,7 @@ func (n *network) start(name string, edit ...func(*Config)) *node {
 	if err != nil {
 		n.t.Fatal(err)
 	}
-	x := &node{t: n.t, name: name, heard: map[string]int{}, log: &logBuffer{}}
+	x := &node{t: n.t, name: name, heard: map[string]int{}, log: &testlog.Buffer{}}
 	x.cfg = Config{
 		Key: key, Name: name, Model: "knn", Task: [32]byte{1}, Fingerprint: [32]byte{2},
 		Description: []byte(`{"of":"` + name + `"}`),

@@ -13,6 +13,7 @@ import (
 	"github.com/hashicorp/memberlist"
 
 	"caucus/cluster/memnet"
+	"caucus/internal/testlog"
 )
 
 // lossy drops gossip's packets, and delivers the others late.
@@ -42,7 +43,7 @@ func lossRun(t *testing.T, profile Profile, loss float64, d time.Duration) (susp
 		n := newNetwork(t)
 		n.memory = memnet.New()
 		var packets, lost atomic.Int64
-		log := &logBuffer{}
+		log := &testlog.Buffer{}
 		nodes := n.cluster(5, func(c *Config) {
 			c.Log = slog.New(slog.NewTextHandler(log, nil))
 			c.TimeScale, c.RejoinMin, c.RejoinMax, c.Profile = 1, 0, 0, profile

@@ -1,7 +1,6 @@
 package node_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,11 +11,11 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"caucus/cluster/identity"
+	"caucus/internal/testlog"
 	"caucus/ml"
 	"caucus/node"
 	"caucus/node/api"
@@ -324,26 +323,8 @@ func TestRoundsAreToldToTheOthersWithoutFeatures(t *testing.T) {
 	}
 }
 
-// lockedBuffer takes a log from many goroutines.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
 func TestTheRequestIDTravelsWithTheVotes(t *testing.T) {
-	var logs [2]lockedBuffer
+	var logs [2]testlog.Buffer
 	nodes := nodetest.Start(t, 2, func(i int, cfg *node.Config) {
 		cfg.Log = slog.New(slog.NewJSONHandler(&logs[i], &slog.HandlerOptions{Level: slog.LevelDebug}))
 	})

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"caucus/cluster/identity"
+	"caucus/internal/testlog"
 	"caucus/node"
 	"caucus/node/api"
 	"caucus/node/nodetest"
@@ -21,7 +22,7 @@ import (
 func TestF18DamagedState(t *testing.T) {
 	dir := t.TempDir()
 	nodes := nodetest.Start(t, 2)
-	var log lockedBuffer
+	var log testlog.Buffer
 	start := func() *nodetest.Member {
 		n := nodetest.Launch(t, 2, func(_ int, cfg *node.Config) {
 			cfg.StateDir = dir

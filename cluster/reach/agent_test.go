@@ -15,6 +15,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"caucus/internal/testlog"
 )
 
 // fakeAgent answers as an ngrok agent does, in the newer form, the older or both.
@@ -229,11 +231,11 @@ func expect(t *testing.T, urls <-chan string, want string) {
 
 func TestAgentFollowsTheURLThroughRestarts(t *testing.T) {
 	for _, form := range []struct{ old, new bool }{{true, false}, {false, true}} {
-		var log logBuffer
+		var log testlog.Buffer
 		elsewhere := AgentTunnel{"https://other.ngrok-free.app", "http://localhost:8080"}
 		agent := startAgent(t, form.old, form.new, elsewhere, AgentTunnel{"https://first.ngrok-free.app", "http://localhost:5001"})
 		address := agent.srv.Listener.Addr().String()
-		urls := watch(t, AgentConfig{API: agent.srv.URL, Port: 5001, Interval: 5 * time.Millisecond, Timeout: 5 * time.Second, Log: log.logger(slog.LevelDebug)})
+		urls := watch(t, AgentConfig{API: agent.srv.URL, Port: 5001, Interval: 5 * time.Millisecond, Timeout: 5 * time.Second, Log: log.Logger(slog.LevelDebug)})
 		expect(t, urls, "https://first.ngrok-free.app")
 
 		agent.set(elsewhere, AgentTunnel{"https://second.ngrok-free.app", "http://localhost:5001"})
@@ -295,8 +297,8 @@ func TestAnAbsentAgentIsQuiet(t *testing.T) {
 	}
 	api := "http://" + l.Addr().String()
 	l.Close()
-	var log logBuffer
-	a, err := NewAgent(AgentConfig{API: api, Port: 5001, Log: log.logger(slog.LevelDebug), OnURL: func(u string) { t.Errorf("told %q", u) }})
+	var log testlog.Buffer
+	a, err := NewAgent(AgentConfig{API: api, Port: 5001, Log: log.Logger(slog.LevelDebug), OnURL: func(u string) { t.Errorf("told %q", u) }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -310,8 +312,8 @@ func TestAnAbsentAgentIsQuiet(t *testing.T) {
 
 func TestAnAgentWithoutOurTunnelIsSaidOnce(t *testing.T) {
 	agent := startAgent(t, true, true, AgentTunnel{"https://other.ngrok.app", "http://localhost:8080"})
-	var log logBuffer
-	a, err := NewAgent(AgentConfig{API: agent.srv.URL, Port: 5001, Log: log.logger(slog.LevelInfo)})
+	var log testlog.Buffer
+	a, err := NewAgent(AgentConfig{API: agent.srv.URL, Port: 5001, Log: log.Logger(slog.LevelInfo)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.ngrok.com/ngrok/v2"
+
+	"caucus/internal/testlog"
 )
 
 const testToken = "2abcDEFghiJKLmnoPQRstuVWXyz_authtoken"
@@ -148,9 +150,9 @@ func TestNgrokRefusalsAreSentencesAndFinal(t *testing.T) {
 }
 
 func TestNgrokNeverLogsTheAuthtoken(t *testing.T) {
-	var log logBuffer
+	var log testlog.Buffer
 	sdk := &fakeSDK{listen: func(context.Context) (ngrok.EndpointListener, error) { return nil, errors.New("no network") }}
-	if _, err := ngrokWith(t, sdk, log.logger(slog.LevelDebug)).Open(t.Context(), func(error) {}); err == nil {
+	if _, err := ngrokWith(t, sdk, log.Logger(slog.LevelDebug)).Open(t.Context(), func(error) {}); err == nil {
 		t.Fatal("opened")
 	}
 	sdk.log.Error("failed to reconnect session for "+testToken, "err", coded{"ERR_NGROK_105"}, "n", 7)
@@ -169,8 +171,8 @@ func TestNgrokSDKEndsWithItsContext(t *testing.T) {
 	}
 	nowhere := l.Addr().String()
 	l.Close()
-	var log logBuffer
-	n, err := NewNgrok(testToken, log.logger(slog.LevelDebug))
+	var log testlog.Buffer
+	n, err := NewNgrok(testToken, log.Logger(slog.LevelDebug))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,20 +1,19 @@
 package session
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"sync"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 
 	"caucus/cluster/identity"
+	"caucus/internal/testlog"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -23,27 +22,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type node struct {
 	*Manager
 	server *httptest.Server
-	log    *logBuffer
+	log    *testlog.Buffer
 	up     chan identity.ID
 	down   chan identity.ID
-}
-
-// logBuffer is a log that tests can search.
-type logBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 func newKey(t testing.TB) *identity.Key {
@@ -67,7 +48,7 @@ func newToken(t testing.TB) identity.Token {
 // start runs a node, closed with the test.
 func start(t testing.TB, change func(*Config)) *node {
 	t.Helper()
-	n := &node{log: &logBuffer{}, up: make(chan identity.ID, 100), down: make(chan identity.ID, 100)}
+	n := &node{log: &testlog.Buffer{}, up: make(chan identity.ID, 100), down: make(chan identity.ID, 100)}
 	cfg := Config{
 		Key:       newKey(t),
 		Responder: echo{},

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"caucus/cluster/identity"
+	"caucus/internal/testlog"
 )
 
 // In these tests time is testing/synctest's: it stands still while anything
@@ -20,13 +21,13 @@ import (
 // clocked is a manager in a bubble.
 type clocked struct {
 	*Manager
-	log  *logBuffer
+	log  *testlog.Buffer
 	down atomic.Int32
 }
 
 func startClocked(t *testing.T, change func(*Config)) *clocked {
 	t.Helper()
-	c := &clocked{log: &logBuffer{}}
+	c := &clocked{log: &testlog.Buffer{}}
 	cfg := Config{
 		Key: newKey(t), Responder: echo{}, OnDown: func(identity.ID) { c.down.Add(1) },
 		Log: slog.New(slog.NewTextHandler(c.log, &slog.HandlerOptions{Level: slog.LevelDebug})),

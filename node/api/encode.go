@@ -16,14 +16,7 @@ func (r *PredictReply) AppendJSON(dst []byte) []byte {
 		dst = append(dst, `,"probabilities":`...)
 		dst = r.Probabilities.AppendJSON(dst)
 	}
-	dst = append(dst, `,"model":`...)
-	dst = appendString(dst, r.Model)
-	dst = append(dst, `,"node":`...)
-	dst = appendString(dst, r.Node)
-	dst = append(dst, `,"name":`...)
-	dst = appendString(dst, r.Name)
-	dst = append(dst, `,"request_id":`...)
-	dst = appendString(dst, r.RequestID)
+	dst = appendAnswerer(dst, r.Model, r.Node, r.Name, r.RequestID)
 	return append(dst, '}')
 }
 
@@ -39,27 +32,13 @@ func (r *PredictBatchReply) AppendJSON(dst []byte) []byte {
 	}
 	dst = append(dst, `,"classes":`...)
 	dst = appendStrings(dst, r.Classes)
-	dst = append(dst, `,"model":`...)
-	dst = appendString(dst, r.Model)
-	dst = append(dst, `,"node":`...)
-	dst = appendString(dst, r.Node)
-	dst = append(dst, `,"name":`...)
-	dst = appendString(dst, r.Name)
-	dst = append(dst, `,"request_id":`...)
-	dst = appendString(dst, r.RequestID)
+	dst = appendAnswerer(dst, r.Model, r.Node, r.Name, r.RequestID)
 	return append(dst, '}')
 }
 
 // AppendJSON appends the vote to dst.
 func (v *Vote) AppendJSON(dst []byte) []byte {
-	dst = append(dst, `{"node":`...)
-	dst = appendString(dst, v.Node)
-	dst = append(dst, `,"name":`...)
-	dst = appendString(dst, v.Name)
-	dst = append(dst, `,"model":`...)
-	dst = appendString(dst, v.Model)
-	dst = append(dst, `,"outcome":`...)
-	dst = appendString(dst, v.Outcome)
+	dst = appendVoter(dst, v.Node, v.Name, v.Model, v.Outcome)
 	if v.Label != "" {
 		dst = append(dst, `,"label":`...)
 		dst = appendString(dst, v.Label)
@@ -68,14 +47,7 @@ func (v *Vote) AppendJSON(dst []byte) []byte {
 		dst = append(dst, `,"probabilities":`...)
 		dst = v.Probabilities.AppendJSON(dst)
 	}
-	dst = append(dst, `,"weight":`...)
-	dst = v.Weight.AppendJSON(dst)
-	dst = append(dst, `,"ms":`...)
-	dst = v.Ms.AppendJSON(dst)
-	if v.Reason != "" {
-		dst = append(dst, `,"reason":`...)
-		dst = appendString(dst, v.Reason)
-	}
+	dst = appendWorth(dst, v.Weight, v.Ms, v.Reason)
 	return append(dst, '}')
 }
 
@@ -183,29 +155,52 @@ func (b *BatchRow) AppendJSON(dst []byte) []byte {
 
 // AppendJSON appends the member's part to dst.
 func (v *NodeVotes) AppendJSON(dst []byte) []byte {
-	dst = append(dst, `{"node":`...)
-	dst = appendString(dst, v.Node)
-	dst = append(dst, `,"name":`...)
-	dst = appendString(dst, v.Name)
-	dst = append(dst, `,"model":`...)
-	dst = appendString(dst, v.Model)
-	dst = append(dst, `,"outcome":`...)
-	dst = appendString(dst, v.Outcome)
+	dst = appendVoter(dst, v.Node, v.Name, v.Model, v.Outcome)
 	dst = append(dst, `,"labels":`...)
 	dst = appendInts(dst, v.Labels)
-	dst = append(dst, `,"weight":`...)
-	dst = v.Weight.AppendJSON(dst)
-	dst = append(dst, `,"ms":`...)
-	dst = v.Ms.AppendJSON(dst)
-	if v.Reason != "" {
-		dst = append(dst, `,"reason":`...)
-		dst = appendString(dst, v.Reason)
-	}
+	dst = appendWorth(dst, v.Weight, v.Ms, v.Reason)
 	if len(v.Probabilities) > 0 {
 		dst = append(dst, `,"probabilities":`...)
 		dst = appendRows(dst, v.Probabilities)
 	}
 	return append(dst, '}')
+}
+
+// appendAnswerer ends an answer of /predict: who gave it, and to which request.
+func appendAnswerer(dst []byte, model, node, name, requestID string) []byte {
+	dst = append(dst, `,"model":`...)
+	dst = appendString(dst, model)
+	dst = append(dst, `,"node":`...)
+	dst = appendString(dst, node)
+	dst = append(dst, `,"name":`...)
+	dst = appendString(dst, name)
+	dst = append(dst, `,"request_id":`...)
+	return appendString(dst, requestID)
+}
+
+// appendVoter begins a vote: whose it is, and what became of it.
+func appendVoter(dst []byte, node, name, model, outcome string) []byte {
+	dst = append(dst, `{"node":`...)
+	dst = appendString(dst, node)
+	dst = append(dst, `,"name":`...)
+	dst = appendString(dst, name)
+	dst = append(dst, `,"model":`...)
+	dst = appendString(dst, model)
+	dst = append(dst, `,"outcome":`...)
+	return appendString(dst, outcome)
+}
+
+// appendWorth goes on with what a vote weighs, how long it took, and why there is none.
+func appendWorth(dst []byte, weight Millionths, ms Millis, reason string) []byte {
+	dst = append(dst, `,"weight":`...)
+	dst = weight.AppendJSON(dst)
+	dst = append(dst, `,"ms":`...)
+	dst = ms.AppendJSON(dst)
+	if reason == "" {
+		return dst
+	}
+	dst = append(dst, `,"reason":`...)
+	return appendString(dst, reason)
 }
 
 func appendRule(dst []byte, method, rule, reason, follows string) []byte {

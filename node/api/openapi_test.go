@@ -10,41 +10,11 @@ import (
 	"testing"
 
 	"github.com/getkin/kin-openapi/openapi3"
+
+	"caucus/node/api/apitest"
 )
 
-// strictDocument loads the OpenAPI document for tests, with every object closed: for
-// clients objects may grow, but what a node says today must all be documented.
-func strictDocument() (*openapi3.T, error) {
-	var raw map[string]any
-	if err := json.Unmarshal(openAPI, &raw); err != nil {
-		return nil, err
-	}
-	closeObjects(raw["components"].(map[string]any)["schemas"])
-	b, err := json.Marshal(raw)
-	if err != nil {
-		return nil, err
-	}
-	return openapi3.NewLoader().LoadFromData(b)
-}
-
-// closeObjects walks schemas. Examples hold data, not schemas.
-func closeObjects(v any) {
-	switch v := v.(type) {
-	case []any:
-		for _, e := range v {
-			closeObjects(e)
-		}
-	case map[string]any:
-		if _, open := v["additionalProperties"]; !open && v["type"] == "object" && v["properties"] != nil {
-			v["additionalProperties"] = false
-		}
-		for key, e := range v {
-			if key != "examples" && key != "example" {
-				closeObjects(e)
-			}
-		}
-	}
-}
+func strictDocument() (*openapi3.T, error) { return apitest.Strict(openAPI) }
 
 func TestTheDocumentIsValidAndSoAreItsExamples(t *testing.T) {
 	for name, load := range map[string]func() (*openapi3.T, error){
