@@ -63,15 +63,19 @@ func (n *Node) Members() *api.MembersReply {
 	}
 	x := n.engine.learner.of(n.engine.invitedOf())
 	moved := n.cluster.Traffic()
-	connected := map[identity.ID]bool{n.id: true}
+	connected := map[identity.ID]string{n.id: ""} // to the relay in between, if there is one
 	for _, p := range n.cluster.Sessions() {
-		connected[p.ID] = true
+		relay, err := identity.ParseID(p.Remote) // of a relayed session the other end is its relay
+		if err != nil {
+			relay = ""
+		}
+		connected[p.ID] = string(relay)
 	}
 	for i := range v.Members {
 		m := &v.Members[i]
 		line := n.member(m)
 		line.Weight = n.weightOf(x, m.ID)
-		line.Connected = connected[m.ID]
+		line.Through, line.Connected = connected[m.ID]
 		line.Traffic = trafficOf(moved[m.ID])
 		out.Members = append(out.Members, line)
 	}

@@ -172,6 +172,13 @@ func (e *engine) line(p *past) api.RoundSummary {
 	if s.label >= 0 && s.label < e.local.classes {
 		line.Label = e.local.task.Labels[s.label]
 	}
+	votes := make([]int, e.local.classes)
+	for _, v := range s.votes {
+		if v.label >= 0 && v.label < len(votes) {
+			votes[v.label]++
+		}
+	}
+	line.Disagreement = api.Millionths(consensus.ToMillionths(consensus.DisagreementOf(votes)))
 	return line
 }
 

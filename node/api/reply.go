@@ -164,7 +164,8 @@ type Member struct {
 	Form       string      `json:"form,omitempty"`    // how the server that it stands in front of is asked
 	Voter      bool        `json:"voter"`             // counts towards the quorum of this node's rounds
 	Connected  bool        `json:"connected"`
-	Reason     string      `json:"reason"` // why it does not vote or was refused
+	Through    string      `json:"through,omitempty"` // the id of the relay through which that connection goes
+	Reason     string      `json:"reason"`            // why it does not vote or was refused
 	Self       bool        `json:"self,omitempty"`
 	Removed    bool        `json:"removed,omitempty"` // it was refused because a person removed it
 	Traffic    *Traffic    `json:"traffic,omitempty"` // with this node; absent if there was none, and on /events
@@ -245,7 +246,10 @@ type RoundSummary struct {
 	Status  string     `json:"status"`
 	Counted int        `json:"counted"`
 	Invited int        `json:"invited"`
-	Entropy Millionths `json:"entropy"`
+	Entropy Millionths `json:"entropy"` // of the shares
+	// Disagreement is the entropy of the votes, one each, whatever they weighed: 0 all agree,
+	// 1 as many for each label. 0 for a batch.
+	Disagreement Millionths `json:"disagreement"`
 }
 
 // RoundsReply answers GET /rounds, newest first.

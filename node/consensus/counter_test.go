@@ -155,3 +155,36 @@ func FuzzVotesFromOutside(f *testing.F) {
 		}
 	})
 }
+
+func TestDisagreementOfCountsIsThatOfTheVotes(t *testing.T) {
+	for _, votes := range [][]int{{3, 0, 0}, {2, 1, 0}, {1, 1, 1}, {0, 0, 0}, {5, 0, 2}} {
+		var members []Member
+		for _, n := range votes {
+			for range n {
+				members = append(members, Member{ID: string(rune('a' + len(members))), Weight: Millionths(len(members) + 1)})
+			}
+		}
+		if len(members) == 0 {
+			if got := DisagreementOf(votes); got != 0 {
+				t.Errorf("of nobody: %v", got)
+			}
+			continue
+		}
+		var c Counter
+		if err := c.Reset(Rule{Method: Weighted, Classes: 3}, members); err != nil {
+			t.Fatal(err)
+		}
+		i := 0
+		for k, n := range votes {
+			for range n {
+				c.AddAt(i, &Vote{Outcome: OK, Label: k})
+				i++
+			}
+		}
+		var r Result
+		c.Result(&r)
+		if got := DisagreementOf(votes); got != r.Disagreement {
+			t.Errorf("of %v it is %v, the tally says %v", votes, got, r.Disagreement)
+		}
+	}
+}

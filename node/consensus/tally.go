@@ -220,6 +220,18 @@ func (c *Counter) describe(out *Result) {
 	out.Effective = c.effective(out.Method)
 }
 
+// DisagreementOf is Result.Disagreement for so many votes for each class: the entropy of the
+// votes, one each, over that of as many for each of the K classes; 0 without a vote.
+func DisagreementOf(votes []int) float64 {
+	sums := make([]int64, len(votes))
+	var total int64
+	for k, n := range votes {
+		sums[k] = int64(n)
+		total += int64(n)
+	}
+	return entropy(sums, total)
+}
+
 // entropy returns that of sums/total over that of K equal shares, in whole millionths.
 func entropy(sums []int64, total int64) float64 {
 	if total == 0 || len(sums) < 2 {

@@ -153,6 +153,24 @@ func contrast(a, b string) float64 {
 	return (max(x, y) + 0.05) / (min(x, y) + 0.05)
 }
 
+// mixed returns a part of the first colour and the rest of the second, as color-mix does in srgb.
+func mixed(a, b string, part float64) string {
+	out := "#"
+	for i := 1; i < 7; i += 2 {
+		x, _ := strconv.ParseUint(a[i:i+2], 16, 8)
+		y, _ := strconv.ParseUint(b[i:i+2], 16, 8)
+		out += fmt.Sprintf("%02x", int(math.Round(float64(x)*part+float64(y)*(1-part))))
+	}
+	return out
+}
+
+func TestTheStyleSheetMixesNoMoreThanIsCheckedForContrast(t *testing.T) {
+	css := text(t, "style.css")
+	if !strings.Contains(css, "color-mix(in srgb, var(--accent) calc(var(--n) * 3%), var(--card))") || !strings.Contains(css, ".heat-10 { --n: 10; }") || strings.Contains(css, "--n: 11") {
+		t.Error("the ground of .heat is not what the contrast is checked for")
+	}
+}
+
 func TestContrastIsEnoughInBothThemes(t *testing.T) {
 	type pair struct {
 		front, back string
@@ -171,6 +189,7 @@ func TestContrastIsEnoughInBothThemes(t *testing.T) {
 		{"on-bad", "bad", 4.5},
 		{"on-bad", "card", 4.5},
 		{"on-warn", "card", 4.5},
+		{"on-good", "card", 4.5}, // who was right, and weights that rose
 		{"edge", "card", 3},
 		{"edge", "page", 3}, // outlines of controls
 	}
@@ -187,6 +206,10 @@ func TestContrastIsEnoughInBothThemes(t *testing.T) {
 			} else if got := contrast(front, back); got < p.least {
 				t.Errorf("%s: %s %s on %s %s has contrast %.2f; it takes %.1f", theme, p.front, front, p.back, back, got, p.least)
 			}
+		}
+		// The deepest ground of a cell of recall, as style.css mixes it.
+		if deepest := mixed(colours["accent"], colours["card"], 0.3); contrast(colours["text"], deepest) < 4.5 {
+			t.Errorf("%s: text on %s has contrast %.2f", theme, deepest, contrast(colours["text"], deepest))
 		}
 	}
 }

@@ -26,6 +26,7 @@ export class Form {
     byId("examples").replaceChildren(...examples.map(([name, row]) =>
       el("button", { type: "button", class: "chip", onclick: () => this.set(row) }, name)));
     byId("fields").classList.toggle("few", this.#few);
+    byId("fields").classList.toggle("lots", task.features.length > 24);
     byId("fields").replaceChildren(...task.features.map((f, j) => this.#field(f, j, start[j])));
     byId("form").addEventListener("submit", (e) => {
       e.preventDefault();

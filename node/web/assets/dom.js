@@ -74,12 +74,22 @@ export const swatch = (index) => el("span", { class: `swatch class-${classOf(ind
 /** classOf returns which of the palette's colours a class has; beyond ten they come again. */
 export const classOf = (index) => (index < 0 ? "none" : index % 10);
 
-/** bar is a horizontal bar of a share from 0 to 1. */
-export function bar(share, index) {
-  const inner = el("span", { class: `fill class-${classOf(index)}` });
-  inner.style.width = `${Math.max(0, Math.min(1, share)) * 100}%`;
-  return el("span", { class: "bar", "aria-hidden": "true" }, inner);
+/** bar is a horizontal bar of a share from 0 to 1. Widths are attributes: the policy of the page forbids styles in them. */
+export const bar = (share, index, kind = "") =>
+  svg("svg", { class: `bar ${kind}`, "aria-hidden": "true" }, svg("rect", { class: `fill class-${classOf(index)}`, width: width(share), height: "100%" }));
+
+/** strip is one bar of several shares, side by side; label says the same in words. */
+export function strip(shares, label) {
+  let at = 0;
+  const parts = shares.map((share, k) => {
+    const part = svg("rect", { class: `fill class-${classOf(k)}`, x: width(at), width: width(share), height: "100%" });
+    at += share;
+    return part;
+  });
+  return svg("svg", { class: "strip", role: "img", "aria-label": label }, svg("title", null, label), parts);
 }
+
+const width = (share) => `${(Math.max(0, Math.min(1, share)) * 100).toFixed(2)}%`;
 
 const number = new Intl.NumberFormat("en", { maximumSignificantDigits: 4, useGrouping: false });
 
@@ -89,9 +99,9 @@ export const plain = (x) => number.format(x);
 /** percent writes a share from 0 to 1. A share just below 1 is not shown as 100. */
 export function percent(share) {
   const p = share * 100;
-  if (p > 0 && p < 0.1) return "< 0.1 %";
-  if (p < 100 && p > 99.9) return "> 99.9 %";
-  return `${p.toFixed(p === 0 || p === 100 ? 0 : 1).replace(/\.0$/, "")} %`;
+  if (p > 0 && p < 0.1) return "< 0.1\u00a0%";
+  if (p < 100 && p > 99.9) return "> 99.9\u00a0%";
+  return `${p.toFixed(p === 0 || p === 100 ? 0 : 1).replace(/\.0$/, "")}\u00a0%`;
 }
 
 /** millis writes a time of milliseconds. */
@@ -116,4 +126,26 @@ export const plural = (n, one, many = `${one}s`) => `${n} ${n === 1 ? one : many
 export function listed(names) {
   if (names.length < 2) return names.join("");
   return `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`;
+}
+
+/** doubt shows how much the votes of a round differ: 0 all agree, 1 as many for each label. */
+export function doubt(entropy) {
+  if (entropy === 0) return el("span", { class: "doubt" }, "unanimous");
+  return el("span", { class: "doubt" }, bar(entropy, -1, "plain doubt-bar"), el("span", null, `disagreement ${percent(entropy)}`));
+}
+
+/**
+ * keyed makes a place hold a list of just these elements, in order. Those that stay are
+ * not touched: focus, and what is open, remain.
+ */
+export function keyed(place, kind, name, items) {
+  let list = place.querySelector(`:scope > ${kind}`);
+  if (!list) {
+    list = el(kind, { class: name });
+    place.replaceChildren(list);
+  }
+  items.forEach((item, i) => {
+    if (list.children[i] !== item) list.insertBefore(item, list.children[i] ?? null);
+  });
+  while (list.children.length > items.length) list.lastChild.remove();
 }

@@ -144,6 +144,7 @@ export class DecisionMap {
       return figure(this.#members.name(v.node), v.labels, false, `agrees on ${percent(same)}`);
     });
     const silent = reply.votes_by_node.filter((v) => v.outcome !== "ok").map((v) => this.#members.name(v.node));
+    byId("map-area").classList.toggle("many", voters.length > 6);
     byId("map-area").replaceChildren(
       el("div", { class: "map-main" },
         figure("All together", reply.predictions, true, "Click a place to ask there.")),

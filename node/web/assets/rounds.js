@@ -1,17 +1,10 @@
 // Recent rounds of the whole cluster. A line opens to who voted for what.
 import { round as fetchRound } from "./api.js";
-import { byId, clock, el, percent, plural, swatch } from "./dom.js";
+import { byId, clock, doubt, el, keyed, plural, swatch } from "./dom.js";
+import { lowMargin, statuses } from "./trust.js";
+import { picker } from "./truth.js";
 
-const shown = 20, kept = 100;
-
-const statuses = {
-  ok: ["good", "ok", "everybody voted"],
-  degraded: ["warn", "degraded", "somebody did not vote"],
-  tie: ["bad", "tie", "the votes were equal"],
-  minority: ["bad", "minority", "too few voted, and it was taken all the same"],
-  single: ["warn", "single", "one member alone"],
-  no_quorum: ["bad", "no quorum", "too few voted"],
-};
+const shown = 12, kept = 100;
 
 // Of a batch there is no label; of a question there is one, unless too few voted.
 const isBatch = (r) => r.rows > 1 || (!r.label && r.status !== "no_quorum");
@@ -20,12 +13,14 @@ const isBatch = (r) => r.rows > 1 || (!r.label && r.status !== "no_quorum");
 export class Rounds {
   #labels;
   #members;
+  #truth;
   #all = []; // newest first
   #lines = new Map(); // id -> element, so that what is open stays open
 
-  constructor(labels, members) {
+  constructor(labels, members, truth) {
     this.#labels = labels;
     this.#members = members;
+    this.#truth = truth;
     byId("batches").addEventListener("change", () => this.draw());
   }
 
@@ -45,17 +40,7 @@ export class Rounds {
       byId("rounds").replaceChildren(el("p", { class: "empty" }, "None yet. Questions asked at any member appear here."));
       return;
     }
-    const wanted = rows.map((r) => this.#line(r));
-    let list = byId("rounds").querySelector("ol");
-    if (!list) {
-      list = el("ol", { class: "round-list" });
-      byId("rounds").replaceChildren(list);
-    }
-    // Only what differs is touched: focus and open lines stay where they are.
-    wanted.forEach((line, i) => {
-      if (list.children[i] !== line) list.insertBefore(line, list.children[i] ?? null);
-    });
-    while (list.children.length > wanted.length) list.lastChild.remove();
+    keyed(byId("rounds"), "ol", "round-list", rows.map((r) => this.#line(r)));
     const keep = new Set(this.#all.map((r) => r.round));
     for (const id of this.#lines.keys()) if (!keep.has(id)) this.#lines.delete(id);
   }
@@ -71,24 +56,19 @@ export class Rounds {
 
   #make(r) {
     const [level, word, means] = statuses[r.status] ?? ["warn", r.status.replaceAll("_", " "), ""];
-    const what = isBatch(r) ? `batch of ${plural(r.rows, "row")}` : r.label || "no label";
+    // What a few say who are too few is no answer; it shows when the line is opened.
+    const none = r.status === "no_quorum" || !r.label;
+    const what = isBatch(r) ? `batch of ${plural(r.rows, "row")}` : none ? "no answer" : r.label;
     const details = el("details", null,
       el("summary", null,
         el("time", { datetime: r.at, class: "muted figure" }, clock.format(new Date(r.at))),
-        el("span", { class: "label" }, swatch(isBatch(r) ? -1 : this.#labels.indexOf(r.label)), what),
+        el("span", { class: "label" }, swatch(isBatch(r) || none ? -1 : this.#labels.indexOf(r.label)), what),
         el("span", { class: `pill ${level}`, title: means }, word),
         el("span", { class: "muted" }, `${r.counted} of ${r.invited}, asked at ${this.#members.name(r.asked)}`),
-        isBatch(r) ? el("span") : this.#disagreement(r.entropy)),
+        isBatch(r) || none ? el("span") : doubt(r.disagreement)),
       el("div", { class: "inside" }, el("p", { class: "muted" }, "\u2026")));
     details.addEventListener("toggle", () => details.open && this.#open(r, details.lastChild));
     return el("li", null, details);
-  }
-
-  #disagreement(entropy) {
-    const fill = el("span", { class: "fill" });
-    fill.style.width = `${entropy * 100}%`;
-    const text = entropy === 0 ? "unanimous" : `disagreement ${percent(entropy)}`;
-    return el("span", { class: "doubt" }, entropy === 0 ? null : el("span", { class: "bar doubt-bar", "aria-hidden": "true" }, fill), el("span", null, text));
   }
 
   async #open(r, inside) {
@@ -98,10 +78,23 @@ export class Rounds {
       parts = this.#members.sort(whole.votes).map((v) =>
         el("li", null, this.#members.name(v.node), ": ", v.label ? el("span", { class: "label" }, swatch(this.#labels.indexOf(v.label)), v.label) : "did not count"));
       parts = parts.length > 0 ? [el("ul", { class: "who" }, parts)] : [el("p", { class: "muted" }, "Of a batch the votes are not kept.")];
+      const trust = this.#doubtful(r, whole.consensus);
       if (whole.consensus) parts.unshift(el("p", null, `${whole.consensus.summary}.`));
+      if (trust) parts.unshift(el("p", { class: "bad-text" }, trust));
+      if (whole.consensus && r.asked === this.#members.self) {
+        const outcome = el("div", { class: "lesson", role: "status" });
+        parts.push(el("p", { class: "muted" }, "What was it really?"),
+          picker(this.#labels, async (label) => outcome.replaceChildren(...await this.#truth.give(r.round, label, whole.votes))), outcome);
+      }
     } catch (e) {
       parts = [el("p", { class: "muted" }, e.message)];
     }
     inside.replaceChildren(...parts);
+  }
+
+  #doubtful(r, reply) {
+    const [level, , means] = statuses[r.status] ?? ["warn", "", ""];
+    if (level === "bad") return `${means[0].toUpperCase()}${means.slice(1)}.`;
+    return reply && reply.margin < lowMargin ? "Not to be trusted: the first label is hardly ahead of the second." : "";
   }
 }
