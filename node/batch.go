@@ -112,7 +112,7 @@ func (r *round) finishBatch() error {
 	}
 	votes, shares := make([]int, r.n*m), make([]api.Millionths, 0, r.n*k)
 	final := func(i int) consensus.Outcome { return r.asks[i].final }
-	var worst consensus.Millionths = consensus.One
+	worst := consensus.One
 	tied := 0
 	em := r.fitEM()
 	for row := range r.n {

@@ -179,9 +179,9 @@ func TestIntervalsDoNotDependOnTheNumberOfProcessors(t *testing.T) {
 }
 
 // The promise of a 95 % interval, kept on made-up samples of a known truth: in about 95 of 100
-// the truth is inside. With 300 samples the share itself is sure to 2.5 points or so.
+// the truth is inside. With 200 samples the share itself is sure to 3 points or so.
 func TestIntervalsHoldTheTruthAboutAsOftenAsTheySay(t *testing.T) {
-	const samples, rows, resamples = 300, 120, 400
+	const samples, rows, resamples = 200, 120, 400
 	for _, truth := range []float64{0.6, 0.85} {
 		r := rand.New(rand.NewPCG(11, uint64(100*truth)))
 		held, paired := 0, 0

@@ -39,7 +39,7 @@ func (r *Report) verdict(best int) string {
 	if len(r.Members) == 1 {
 		return fmt.Sprintf("%s is the only member, so there is nothing to compare.", m.Name)
 	}
-	var of = map[string][]string{} // methods by verdict
+	of := map[string][]string{} // methods by verdict
 	for _, c := range r.Comparisons {
 		of[c.Verdict] = append(of[c.Verdict], c.Method)
 	}
