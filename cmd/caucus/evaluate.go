@@ -10,7 +10,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"caucus/ml"
 	"caucus/node/api"
 	"caucus/node/assess"
 	"caucus/node/assess/page"
@@ -105,9 +104,10 @@ func (a *app) evaluate(ctx context.Context, c *api.Client, o evaluateOptions, me
 	if err != nil {
 		return nil, err
 	}
+	digests := digestsOf(d)
 	q := questioner{client: c, method: method, labels: len(d.Task.Labels), sheet: assess.NewSheet(d.Task)}
 	start := time.Now()
-	seen, err := q.learn(ctx, d)
+	seen, err := q.learn(ctx, digests)
 	if err != nil {
 		return nil, err
 	}
@@ -116,13 +116,13 @@ func (a *app) evaluate(ctx context.Context, c *api.Client, o evaluateOptions, me
 		if d, err = withoutSeen(d, seen, overlap.Known); err != nil {
 			return nil, err
 		}
-		overlap.Rows = 0
+		overlap.Rows, digests = 0, digestsOf(d)
 	}
 	if err := a.eachBatch(ctx, d, rowsAtOnce(len(d.Task.Features), evaluatedAtOnce), "asking", q.ask); err != nil {
 		return nil, err
 	}
 	e := &evaluation{Data: o.data, Seconds: time.Since(start).Seconds()}
-	e.Report, err = q.sheet.Report(assess.Options{Resamples: o.resamples, Seed: o.seed, Overlap: overlap})
+	e.Report, err = q.sheet.Report(assess.Options{Resamples: o.resamples, Seed: o.seed, Overlap: overlap, Copies: copies(digests)})
 	return e, err
 }
 
@@ -145,7 +145,7 @@ type questioner struct {
 }
 
 // learn asks what the members weigh. It returns the places of the rows that this rests on.
-func (q *questioner) learn(ctx context.Context, d *ml.Dataset) ([]int, error) {
+func (q *questioner) learn(ctx context.Context, digests []string) ([]int, error) {
 	w, err := q.client.WeightsAndRows(ctx)
 	var p *api.Problem
 	if errors.As(err, &p) {
@@ -155,7 +155,7 @@ func (q *questioner) learn(ctx context.Context, d *ml.Dataset) ([]int, error) {
 		return nil, err
 	}
 	q.weights = w
-	return labelled(d, w.Rows), nil
+	return among(digests, w.Rows), nil
 }
 
 // ask puts a batch to the cluster. It returns how many rows it has dealt with.
@@ -170,22 +170,27 @@ func (q *questioner) ask(ctx context.Context, b batch) (int, error) {
 		return q.ask(ctx, b)
 	}
 	if len(reply.Predictions) != len(b.rows) {
-		return 0, fmt.Errorf("%s answered %d of %d rows; do both sides run the same version?", q.client.Base(), len(reply.Predictions), len(b.rows))
+		return 0, q.misfit(fmt.Errorf("it has %d of %d rows", len(reply.Predictions), len(b.rows)))
 	}
 	if err := q.keepUp(ctx, reply); err != nil {
 		return 0, err
 	}
 	asked, err := batchOf(reply, b.actual, q.method)
 	if err != nil {
-		return 0, err
+		return 0, q.misfit(err)
 	}
 	if q.weights != nil {
 		asked.Basis = q.weights.Learnt(q.labels)
 	}
 	if err := q.sheet.Add(asked); err != nil {
-		return 0, fmt.Errorf("the answer of %s does not fit together: %w; do both sides run the same version?", q.client.Base(), err)
+		return 0, q.misfit(err)
 	}
 	return len(b.rows), nil
+}
+
+// misfit says that an answer is none that this version understands.
+func (q *questioner) misfit(err error) error {
+	return &failure{code: exitFailure, err: fmt.Errorf("the answer of %s does not fit together: %w", q.client.Base(), err), try: "the same version of caucus on both sides"}
 }
 
 // keepUp asks for the weights anew if members or evidence have changed since.

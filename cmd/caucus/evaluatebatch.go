@@ -50,18 +50,37 @@ func millionths(p []api.Millionths) []consensus.Millionths {
 	return out
 }
 
-// labelled returns the places of the rows that have one of the digests.
-func labelled(d *ml.Dataset, digests []string) (places []int) {
-	known := make(map[string]bool, len(digests))
-	for _, s := range digests {
+// digestsOf names the rows as the evidence does.
+func digestsOf(d *ml.Dataset) []string {
+	out := make([]string, d.Len())
+	for i := range out {
+		digest := session.FeaturesDigest(d.Row(i))
+		out[i] = hex.EncodeToString(digest[:])
+	}
+	return out
+}
+
+// among returns the places of the rows that are in a list.
+func among(digests, list []string) (places []int) {
+	known := make(map[string]bool, len(list))
+	for _, s := range list {
 		known[s] = true
 	}
-	for i := 0; i < d.Len() && len(known) > 0; i++ {
-		if digest := session.FeaturesDigest(d.Row(i)); known[hex.EncodeToString(digest[:])] {
+	for i, s := range digests {
+		if known[s] {
 			places = append(places, i)
 		}
 	}
 	return places
+}
+
+// copies returns how many rows repeat an earlier one.
+func copies(digests []string) int {
+	seen := make(map[string]bool, len(digests))
+	for _, s := range digests {
+		seen[s] = true
+	}
+	return len(digests) - len(seen)
 }
 
 // withoutSeen leaves out the rows at these places.

@@ -97,15 +97,21 @@ func (a *app) showScores(r *assess.Report) {
 		}
 		counts := m.Rule
 		if m.Follows != "" {
-			counts = "follow " + nameIn(r, m.Follows)
+			counts = "one member"
 		}
 		t.add(append([]cell{painted(mark, s.bold), painted(m.Method, paint), painted(shorten(counts, 10), paint)}, scoreCells(&m.Score, paint)...)...)
 	}
 	t.write(a.out, s)
 	for i := range r.Methods {
-		if m := &r.Methods[i]; m.Method != m.Rule && m.Reason != "" {
-			fmt.Fprintf(a.out, "   %s\n", s.dim(shorten(m.Method+": "+oneLine(m.Reason), terminalWidth-3)))
+		m := &r.Methods[i]
+		if m.Method == m.Rule || m.Reason == "" {
+			continue
 		}
+		why := m.Method
+		if m.Follows != "" {
+			why += " follows " + nameIn(r, m.Follows)
+		}
+		fmt.Fprintf(a.out, "   %s\n", s.dim(shorten(why+": "+oneLine(m.Reason), terminalWidth-3)))
 	}
 	for _, n := range notes {
 		fmt.Fprintf(a.out, "%s\n", s.yellow(wrapWords("Note: "+n+".", terminalWidth)))

@@ -23,6 +23,7 @@ type Report struct {
 	Pairs       []Pair       `json:"pairs"` // of members, in their order
 	Recount     Recount      `json:"recount"`
 	Overlap     Overlap      `json:"overlap"`
+	Copies      int          `json:"copies"`  // rows with the features of an earlier one
 	Verdict     string       `json:"verdict"` // is any method better than the best single member? in words
 	Notes       []string     `json:"notes"`   // what makes the figures worth less
 }
@@ -88,6 +89,7 @@ type Options struct {
 	Resamples int // of the bootstrap; cut to MinResamples and MaxResamples
 	Seed      uint64
 	Overlap   Overlap
+	Copies    int // rows with the features of an earlier one
 }
 
 // The resamples that a report takes.
@@ -96,6 +98,9 @@ const (
 	DefaultResamples = 2000
 	MaxResamples     = 100_000
 )
+
+// A note is made of copies only if they are more than a share of 1/copiesMatter.
+const copiesMatter = 20
 
 // rowsShown is how many rows a recount names that differ.
 const rowsShown = 10
@@ -113,7 +118,7 @@ func (s *Sheet) Report(o Options) (*Report, error) {
 	r := &Report{
 		Task: s.task.Name, Labels: s.task.Labels, Rows: len(s.actual), Method: s.asked.Method.String(),
 		Bootstrap: Bootstrap{Confidence: Confidence, Resamples: o.Resamples, Seed: o.Seed},
-		Overlap:   o.Overlap, Comparisons: []Comparison{}, Pairs: []Pair{}, Notes: []string{},
+		Overlap:   o.Overlap, Copies: o.Copies, Comparisons: []Comparison{}, Pairs: []Pair{}, Notes: []string{},
 		Members: make([]MemberReport, len(s.members)), Methods: make([]MethodReport, len(s.methods)),
 	}
 	var all []*Said

@@ -86,6 +86,16 @@ func TestFewRowsTellNothingAndTheReportSaysSo(t *testing.T) {
 	}
 }
 
+func TestCopiesAreToldWhereTheyMatter(t *testing.T) {
+	for copies, want := range map[int]string{5: "", 6: "6 of the 100 rows are copies of others, so the intervals are too narrow"} {
+		o := assess.Options{Copies: copies, Overlap: assess.Overlap{Known: true}}
+		r := reportOf(t, assesstest.Made{Rows: 100, Labels: three, Skills: []float64{.8, .8}}, o)
+		if got := strings.Join(r.Notes, "|"); got != want {
+			t.Errorf("%d copies: %q", copies, got)
+		}
+	}
+}
+
 func TestWeakMembersInTheMajorityAreWorseThanAGoodOne(t *testing.T) {
 	m := assesstest.Made{Rows: 800, Labels: three, Skills: []float64{.97, .5, .5, .5, .5}, Names: []string{"good"}, Known: true, Batch: 250, Seed: 1}
 	r := reportOf(t, m, assess.Options{Overlap: assess.Overlap{Known: true, Rows: 40}})

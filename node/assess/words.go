@@ -22,6 +22,9 @@ func (r *Report) explain(best int, mixed bool) {
 	if mixed {
 		note("the weights could be read for some of the rows only")
 	}
+	if r.Copies*copiesMatter > r.Rows {
+		note("%d of the %s %s of others, so the intervals are too narrow", r.Copies, rowsOf(r.Rows), verb(r.Copies, "is a copy", "are copies"))
+	}
 	switch o := r.Overlap; {
 	case o.Known && o.Rows > 0:
 		note("%d of the %s %s in the evidence: weights were learnt from them, which flatters weighted, soft and auto", o.Rows, rowsOf(r.Rows), verb(o.Rows, "is", "are"))
