@@ -25,6 +25,7 @@ func (m *Membership) maintain() {
 		case <-tick.C:
 		}
 		k.pass(m.now())
+		m.tellOfTokens()
 	}
 }
 

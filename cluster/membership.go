@@ -58,6 +58,8 @@ type Membership struct {
 
 	storageErrs atomic.Uint64 // failed writes of the roster
 
+	told toldTokens // taken before mu
+
 	mu         sync.Mutex // guards what follows
 	roster     *roster
 	url        string                 // of the card
@@ -160,6 +162,7 @@ func (m *Membership) start() (err error) {
 		undo = append(undo, func() { m.store.close() })
 		m.restore(m.store.last)
 	}
+	m.told.tokens = m.Tokens()
 	if err = m.openEvidence(); err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"slices"
+	"sync"
 	"time"
 
 	"caucus/cluster/identity"
@@ -229,11 +230,30 @@ func (m *Membership) adoptLocked(next rotation) {
 	m.kick(m.kickSave)
 }
 
+// tellOfTokens tells the configuration which tokens are good, if they are others than those it
+// knows: also when the time of one is over, for what is derived from it must open nothing more.
+func (m *Membership) tellOfTokens() {
+	m.told.Lock()
+	defer m.told.Unlock()
+	tokens := m.Tokens()
+	if slices.Equal(tokens, m.told.tokens) {
+		return
+	}
+	m.told.tokens = tokens
+	if m.cfg.OnTokens != nil {
+		m.cfg.OnTokens(tokens)
+	}
+}
+
+// toldTokens are the tokens that the configuration knows of. The lock is held while it is told.
+type toldTokens struct {
+	sync.Mutex
+	tokens []identity.Token
+}
+
 // tokensChanged tells those who are to know.
 func (m *Membership) tokensChanged() {
-	if m.cfg.OnTokens != nil {
-		m.cfg.OnTokens(m.Tokens())
-	}
+	m.tellOfTokens()
 	for _, p := range m.sessions.Peers() {
 		m.run(func() { m.tellTokens(p.ID) })
 	}

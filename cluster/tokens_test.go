@@ -198,3 +198,31 @@ func TestWhoComesThroughATunnelIsRefusedWhileThereIsNoToken(t *testing.T) {
 		t.Errorf("from this machine: %v", err)
 	}
 }
+
+// The keys that open a node's local routes are derived from the tokens that are good.
+func TestItIsToldWhenTheTimeOfATokenIsOver(t *testing.T) {
+	t.Parallel()
+	n := newNetwork(t)
+	told := make(chan []identity.Token, 16)
+	x := n.cluster(1, func(c *Config) {
+		c.Tokens = []identity.Token{{1}}
+		c.OnTokens = func(tokens []identity.Token) { told <- tokens }
+	})[0]
+	next := newToken(t)
+	if err := x.m.Rotate(next, 300*time.Millisecond, false); err != nil {
+		t.Fatal(err)
+	}
+	for both := 0; ; {
+		switch tokens := <-told; {
+		case len(tokens) == 2 && tokens[0] == next && tokens[1] == identity.Token{1}:
+			both++
+		case len(tokens) == 1 && tokens[0] == next:
+			if both == 0 {
+				t.Error("the old token was no good at once")
+			}
+			return
+		default:
+			t.Fatalf("%d tokens", len(tokens))
+		}
+	}
+}

@@ -220,7 +220,7 @@ func (n *Node) newEngine() *engine {
 
 func (n *Node) apiConfig() api.Config {
 	cfg := api.Config{Node: n, Gossip: n.cluster.Handler(), Relay: n.cluster, Registry: n.engine.metrics.registry, Log: n.log.With("component", "http")}
-	cfg.Rotate = n.cluster.Rotate
+	cfg.Rotate = n.rotate
 	cfg.Forwarded = n.traffic.meter.forwarded
 	if u, err := url.Parse(n.cfg.PublicURL); err == nil && u.Hostname() != "" {
 		cfg.Hosts = append(cfg.Hosts, u.Hostname())

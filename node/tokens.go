@@ -4,8 +4,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
+	"caucus/cluster"
 	"caucus/cluster/identity"
+	"caucus/node/api"
 )
 
 // tokenFile is where a node keeps the cluster's token in its state folder; package configs
@@ -25,6 +28,20 @@ func (n *Node) tokensReplaced(tokens []identity.Token) {
 		n.log.Error("the new token is used, but not kept for caucus invite", "error", err)
 	}
 	n.tokenErr.Store(&err)
+}
+
+// rotate makes a token the cluster's that is sealed with the present one. The others that are
+// still good do not do: what was sealed with them may have been said before.
+func (n *Node) rotate(sealed string, keep time.Duration, membersOnly bool) error {
+	tokens := n.cluster.Tokens()
+	if len(tokens) == 0 {
+		return cluster.ErrOpenCluster
+	}
+	next, err := tokens[0].Unseal(sealed, api.RotateAbout(keep, membersOnly))
+	if err != nil {
+		return err
+	}
+	return n.cluster.Rotate(next, keep, membersOnly)
 }
 
 // bearers are the keys that go with tokens.

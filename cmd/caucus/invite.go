@@ -201,7 +201,7 @@ func (a *app) rotate(ctx context.Context, r *reader, i *invitation, keep time.Du
 	defer c.Close()
 	ctx, cancel := context.WithTimeout(ctx, r.patience)
 	defer cancel()
-	reply, err := c.Rotate(ctx, next, keep, membersOnly)
+	reply, err := c.Rotate(ctx, *i.token, next, keep, membersOnly)
 	if err != nil {
 		return reached(err)
 	}

@@ -13,8 +13,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"caucus/node/web"
-
-	"caucus/cluster/identity"
 )
 
 // Config says what to serve and to whom.
@@ -25,9 +23,10 @@ type Config struct {
 	// Bearer opens the local routes from elsewhere. Empty: a node without a token, whose
 	// routes are open to all who reach it.
 	Bearer string
-	// Rotate makes a token the cluster's; those until now are good for keep longer, perhaps only for
-	// those who are or were members. nil: it cannot.
-	Rotate func(token identity.Token, keep time.Duration, membersOnly bool) error
+	// Rotate makes a token the cluster's, which is sealed with the present one and RotateAbout (else
+	// identity.ErrToken); those until now are good for keep longer, perhaps only for those who are or
+	// were members. nil: it cannot.
+	Rotate func(sealed string, keep time.Duration, membersOnly bool) error
 	// Hosts are the names besides those of loopback by which this node is rightly called,
 	// without port: the host of its public URL.
 	Hosts []string
@@ -50,7 +49,7 @@ type API struct {
 	info        *Info
 	schema      *schema
 	bearers     atomic.Pointer[[]string] // the keys that open the local routes from elsewhere; none: the node is open
-	rotateToken func(token identity.Token, keep time.Duration, membersOnly bool) error
+	rotateToken func(sealed string, keep time.Duration, membersOnly bool) error
 	hosts       []string
 	log         *slog.Logger
 	engine      *gin.Engine

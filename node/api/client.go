@@ -106,9 +106,10 @@ func (c *Client) Members(ctx context.Context) (*MembersReply, error) {
 }
 
 // Rotate gives the cluster another token. The client must have the key of the present one.
-// With membersOnly the old one lets in only those who are or were members.
-func (c *Client) Rotate(ctx context.Context, next identity.Token, keep time.Duration, membersOnly bool) (*RotateReply, error) {
-	return ask[RotateReply](ctx, c, http.MethodPost, "/invite/rotate", nil, map[string]any{"token": next.String(), "keep": keep.String(), "members_only": membersOnly})
+func (c *Client) Rotate(ctx context.Context, present, next identity.Token, keep time.Duration, membersOnly bool) (*RotateReply, error) {
+	return ask[RotateReply](ctx, c, http.MethodPost, "/invite/rotate", nil, map[string]any{
+		"sealed": present.Seal(next, RotateAbout(keep, membersOnly)), "keep": keep.String(), "members_only": membersOnly,
+	})
 }
 
 // Card returns the node's card with its task.

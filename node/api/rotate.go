@@ -3,6 +3,8 @@ package api
 import (
 	"crypto/subtle"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"time"
@@ -50,10 +52,18 @@ func (a *API) keyed(c *gin.Context) {
 	}
 }
 
-// rotate takes {"token":"..."}, in "keep" for how long the old one is good, and in
+// RotateAbout is what a sealed token of /invite/rotate is bound to, so that nobody on the way
+// can change what goes with it.
+func RotateAbout(keep time.Duration, membersOnly bool) string {
+	return fmt.Sprintf("caucus v1 rotate keep=%v members_only=%t", keep, membersOnly)
+}
+
+// rotate takes {"sealed":"..."}, the new token under the present one (see RotateAbout): a
+// token never crosses the wire, and the key, which does, must not be enough to replace it. In
+// "keep" it has for how long the old one is good, and in
 // "members_only" whether that is for those alone who are or were members.
 func (a *API) rotate(c *gin.Context) (any, error) {
-	const want = `send {"token":"the new one, 43 characters","keep":"24h"}`
+	const want = `caucus invite --rotate sends {"sealed":"the new token under the present one","keep":"24h0m0s","members_only":false}`
 	if a.rotateToken == nil {
 		return nil, NewProblem(NotFound, "this node cannot replace the token")
 	}
@@ -61,7 +71,7 @@ func (a *API) rotate(c *gin.Context) (any, error) {
 		return nil, err
 	}
 	var body struct {
-		Token       string  `json:"token"`
+		Sealed      string  `json:"sealed"`
 		Keep        *string `json:"keep"`
 		MembersOnly bool    `json:"members_only"`
 	}
@@ -70,18 +80,20 @@ func (a *API) rotate(c *gin.Context) (any, error) {
 	if dec.Decode(&body) != nil { // its error could repeat a secret
 		return nil, NewProblem(BadInput, "the body cannot be read; "+want)
 	}
-	token, err := identity.ParseToken(body.Token)
-	if err != nil {
-		return nil, Problemf(BadInput, "%v; %s", err, want)
-	}
 	keep := defaultKeep
 	if body.Keep != nil {
+		var err error
 		if keep, err = time.ParseDuration(*body.Keep); err != nil || keep < 0 || keep > maxKeep {
 			return nil, Problemf(BadInput, "keep is %q; it takes a time from 0s to %v; %s", shown(*body.Keep), maxKeep, want)
 		}
 	}
 	until := time.Now().Add(keep).UTC()
-	if err := a.rotateToken(token, keep, body.MembersOnly); err != nil {
+	switch err := a.rotateToken(body.Sealed, keep, body.MembersOnly); {
+	case errors.Is(err, identity.ErrToken):
+		p := NewProblem(Unauthorized, "the new token is not sealed with the present one; take a current invite (caucus invite on a node's machine) and try again")
+		p.Cause = err
+		return nil, p
+	case err != nil:
 		return nil, err
 	}
 	return RotateReply{OldUntil: until}, nil

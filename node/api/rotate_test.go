@@ -15,14 +15,18 @@ func TestReplacingTheTokenTakesTheKeyAlsoOnThisMachine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	present := identity.Token{7}
 	var got identity.Token
 	var kept time.Duration
 	var members bool
 	a := newAPI(t, &fakeNode{}, func(cfg *Config) {
 		cfg.Bearer = "key"
-		cfg.Rotate = func(t identity.Token, keep time.Duration, membersOnly bool) error {
-			got, kept, members = t, keep, membersOnly
-			return nil
+		cfg.Rotate = func(sealed string, keep time.Duration, membersOnly bool) error {
+			next, err := present.Unseal(sealed, RotateAbout(keep, membersOnly))
+			if err == nil {
+				got, kept, members = next, keep, membersOnly
+			}
+			return err
 		}
 	})
 	here := func(key string) func(*http.Request) {
@@ -33,7 +37,10 @@ func TestReplacingTheTokenTakesTheKeyAlsoOnThisMachine(t *testing.T) {
 			}
 		}
 	}
-	good := `{"token":"` + token.String() + `"}`
+	sealed := func(by identity.Token, keep time.Duration, membersOnly bool, rest string) string {
+		return `{"sealed":"` + by.Seal(token, RotateAbout(keep, membersOnly)) + `"` + rest + `}`
+	}
+	good := sealed(present, defaultKeep, false, "")
 	for _, test := range []struct {
 		key, body string
 		status    int
@@ -42,11 +49,15 @@ func TestReplacingTheTokenTakesTheKeyAlsoOnThisMachine(t *testing.T) {
 		{"", good, 401, "also on the node's own machine"},
 		{"other", good, 401, "also on the node's own machine"},
 		{"key", good, 200, "old_until"},
-		{"key", `{"token":"` + token.String() + `","keep":"10m"}`, 200, "old_until"},
-		{"key", `{"token":"` + token.String() + `","members_only":true}`, 200, "old_until"},
-		{"key", `{"token":"short"}`, 400, "43"},
-		{"key", `{"token":"` + token.String() + `","keep":"-1s"}`, 400, "keep"},
-		{"key", `{"token":"` + token.String() + `","keep":"9999h"}`, 400, "keep"},
+		{"key", sealed(present, 10*time.Minute, false, `,"keep":"10m"`), 200, "old_until"},
+		{"key", sealed(present, defaultKeep, true, `,"members_only":true`), 200, "old_until"},
+		{"key", sealed(identity.Token{8}, defaultKeep, false, ""), 401, "not sealed with the present one"},
+		{"key", sealed(present, 10*time.Minute, false, `,"keep":"11m"`), 401, "not sealed with the present one"},
+		{"key", sealed(present, defaultKeep, true, `,"members_only":false`), 401, "not sealed with the present one"},
+		{"key", `{"sealed":"short"}`, 401, "not sealed with the present one"},
+		{"key", `{"token":"` + token.String() + `"}`, 400, "cannot be read"}, // it must not cross the wire
+		{"key", sealed(present, -time.Second, false, `,"keep":"-1s"`), 400, "keep"},
+		{"key", sealed(present, 9999*time.Hour, false, `,"keep":"9999h"`), 400, "keep"},
 		{"key", `{"tokens":1}`, 400, "cannot be read"},
 		{"key", `nonsense`, 400, "cannot be read"},
 	} {
@@ -61,7 +72,7 @@ func TestReplacingTheTokenTakesTheKeyAlsoOnThisMachine(t *testing.T) {
 		if (w.Code == 200) != (got == token) {
 			t.Errorf("%s: the node was told %t", test.body, got == token)
 		}
-		if members != strings.Contains(test.body, "members_only") {
+		if w.Code == 200 && members != strings.Contains(test.body, "members_only") {
 			t.Errorf("%s: for members only: %v", test.body, members)
 		}
 		if w.Code == 200 && kept != 10*time.Minute && kept != defaultKeep {
@@ -81,7 +92,7 @@ func TestReplacingTheTokenTakesTheKeyAlsoOnThisMachine(t *testing.T) {
 	}
 
 	open := newAPI(t, &fakeNode{}, func(cfg *Config) {
-		cfg.Rotate = func(identity.Token, time.Duration, bool) error { return errors.New("asked") }
+		cfg.Rotate = func(string, time.Duration, bool) error { return errors.New("asked") }
 	})
 	if w := serve(open, "POST", "/invite/rotate", good, here("")); w.Code != 400 || !strings.Contains(w.Body.String(), "open") {
 		t.Errorf("an open cluster: %d %s", w.Code, w.Body)
