@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -454,6 +455,21 @@ func (m *Membership) Shutdown() error {
 		}
 	})
 	return m.stopErr
+}
+
+// SetAside returns the names of the damaged files of the state folder that were renamed when the
+// node started, and begun anew. What was in them comes back from the other members.
+func (m *Membership) SetAside() []string {
+	var names []string
+	if m.store != nil && m.store.aside != "" {
+		names = append(names, filepath.Base(m.store.aside))
+	}
+	if m.evidence != nil {
+		if path := m.evidence.log.SetAside(); path != "" {
+			names = append(names, filepath.Base(path))
+		}
+	}
+	return names
 }
 
 // StorageError returns why the roster or the evidence could not be saved the last time, or nil.

@@ -40,6 +40,8 @@ var (
 type store struct {
 	db   *bbolt.DB
 	last saved // as it is on disk
+
+	aside string // where a damaged file was moved to when it was opened, or ""
 }
 
 // saved is all that is kept.
@@ -81,7 +83,10 @@ func openStore(dir string, log *slog.Logger) (*store, error) {
 		return nil, fmt.Errorf("cluster: %s is damaged and cannot be set aside: %w", path, err)
 	}
 	log.Warn("the roster on disk is damaged; it was set aside and is learnt again from the others", "file", path, "aside", aside, "error", err)
-	return tryStore(path)
+	if s, err = tryStore(path); err == nil {
+		s.aside = aside
+	}
+	return s, err
 }
 
 var errDamaged = errors.New("damaged")

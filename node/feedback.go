@@ -37,7 +37,7 @@ type carrier interface {
 
 // errNoEvidence says why there is none, to the one who gives a label.
 func errNoEvidence() error {
-	return api.Problemf(api.NoEvidence, "this node keeps no evidence, because its task has more than %d labels; weights cannot be learnt for it", evidence.MaxClasses)
+	return api.Problemf(api.NoEvidence, "this node keeps no evidence, because its task has more than %d labels; weights cannot be learnt for it, and /consensus counts by majority or soft", evidence.MaxClasses)
 }
 
 // take records labels and says what became of each.
@@ -140,8 +140,10 @@ func (f *feedback) record(ctx context.Context, q *api.Labels, inv *invited, roun
 		p := api.NewProblem(api.NoEvidence, "this node's labels count nowhere any more: an old copy of its evidence was put back, or its key is in use twice; move the key out of its state folder and start it again as a new node")
 		p.Cause = err
 		return p
+	case errors.Is(err, evidence.ErrClosed):
+		return api.NewProblem(api.ShuttingDown, "this node is shutting down; give the labels to another one")
 	case err != nil:
-		p := api.NewProblem(api.NoEvidence, "the labels could not be written down, so none of them counts; is the disk full? the node's log has the details under the request id")
+		p := api.NewProblem(api.NotWritten, "the labels could not be written down, so none of them counts; is the disk full? the node's log has the details under the request id")
 		p.Cause = err
 		return p
 	}

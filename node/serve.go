@@ -77,6 +77,7 @@ func (n *Node) Readiness() (*api.ReadyReply, error) {
 	}
 	r := &api.ReadyReply{
 		Status: "ready", Node: string(n.id), Name: n.cfg.Name, Model: n.info.Model, Members: len(inv.peers),
+		SetAside: n.cluster.SetAside(),
 	}
 	if why := n.notKept(); why != "" {
 		r.Degraded = "storage: " + why

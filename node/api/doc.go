@@ -26,7 +26,7 @@
 //
 // Everything that is not a success is a Problem, and problemOf is the only place where an
 // error becomes a status: 400 for anything wrong with the input, 401, 403, 404, 405 with Allow,
-// 413, 415, 429 and 503 with Retry-After, 500 for what is this node's fault.
+// 409, 413, 415, 429 and 503 with Retry-After, 500 for what is this node's fault.
 //
 // models=knn,svm at /consensus narrows a round to members with these kinds of model: n, and
 // with it the majority, is then theirs alone.

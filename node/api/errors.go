@@ -52,7 +52,8 @@ var kinds = map[string]struct {
 	ModelTimeout:     {http.StatusServiceUnavailable, "The model did not answer in time", 2},
 	NotReady:         {http.StatusServiceUnavailable, "This node is not ready", 1},
 	UpstreamFailed:   {http.StatusServiceUnavailable, "The server behind this node gave no answer", 2},
-	NoEvidence:       {http.StatusServiceUnavailable, "The label could not be taken", 60},
+	NoEvidence:       {http.StatusConflict, "Labels do not count at this node", 0},
+	NotWritten:       {http.StatusServiceUnavailable, "The label could not be written down", 30},
 }
 
 // NewProblem makes a problem of a kind; detail is the sentence that people read.

@@ -2,8 +2,11 @@ package api
 
 import "time"
 
-// NoEvidence is the kind of problem when labels cannot be taken.
-const NoEvidence = "no-evidence" // 503
+// The kinds of problem when labels cannot be taken.
+const (
+	NoEvidence = "no-evidence" // 409: this node's labels do not count, and trying again does not help
+	NotWritten = "not-written" // 503: they could not be written to disk
+)
 
 // Labels is a checked request to /feedback: what rows really are.
 type Labels struct {

@@ -289,6 +289,8 @@ type ReadyReply struct {
 	Members int    `json:"members"` // invited to a round now
 	// Degraded says what does not work although the node answers: the state cannot be kept.
 	Degraded string `json:"degraded,omitempty"`
+	// SetAside names files of the state folder that were damaged when the node started.
+	SetAside []string `json:"set_aside,omitempty"`
 }
 
 // ForgetReply answers POST /members/forget.
