@@ -174,8 +174,11 @@ func (p *patient) joins() []api.Finding {
 		case s.Joined:
 			out = append(out, one("join", api.SeverityOK, s.Address, fmt.Sprintf("This node has joined at %s.", s.Address), "")...)
 		case s.Refused:
-			out = append(out, one("join", severity, s.Address, fmt.Sprintf("The node at %s refuses this one: %s.", s.Address, clean(s.Reason)),
-				"ask a member for a new line (caucus invite prints it), and paste all of it, in quotes")...)
+			why, remedy, told := strings.Cut(s.Reason, ": ") // refusals say what to do
+			if !told {
+				remedy = "ask a member for a new line (caucus invite prints it), and paste all of it, in quotes"
+			}
+			out = append(out, one("join", severity, s.Address, withReason(fmt.Sprintf("The node at %s refuses this one", s.Address), why), clean(remedy))...)
 		case s.Reason == "":
 			out = append(out, one("join", api.SeverityWarn, s.Address, fmt.Sprintf("This node is trying to join at %s, and has no answer yet.", s.Address), "ask again in some seconds")...)
 		default:

@@ -39,7 +39,7 @@ func (p *patient) members() []api.Finding {
 		name, since := p.called(m), spoken(p.cfg.Now().Sub(m.Since))
 		switch m.State {
 		case cluster.Failed:
-			out = append(out, one("member.failed", api.SeverityWarn, name, withReason(fmt.Sprintf("%s has failed, %s ago", name, since), m.Reason),
+			out = append(out, one("member.failed", api.SeverityWarn, name, withReason(fmt.Sprintf("%s has failed, %s ago", name, since), strings.TrimPrefix(m.Reason, "no session: ")),
 				"start it again; if it is gone for good: caucus forget "+m.Name)...)
 			continue
 		case cluster.Left:
@@ -99,7 +99,7 @@ func (p *patient) turnedAway() []api.Finding {
 		if strings.Contains(m.Reason, "token") {
 			remedy = "if it is a friend's, send a new line: caucus invite"
 		}
-		out = append(out, one("refused", api.SeverityWarn, m.ID.Short(), withReason(fmt.Sprintf("A node that nobody knows (%s) is not let in", m.ID.Short()), m.Reason), remedy)...)
+		out = append(out, one("refused", api.SeverityWarn, m.ID.Short(), withReason(fmt.Sprintf("A node that nobody knows (%s) is not let in", m.ID.Short()), strings.TrimPrefix(m.Reason, "turned away: ")), remedy)...)
 	}
 	return limited(out, "nodes that are not let in")
 }
@@ -205,7 +205,11 @@ func (p *patient) skews(all []*measured) []api.Finding {
 		for _, x := range good {
 			largest = max(largest, x.clock.Ahead.Abs())
 		}
-		out = append(out, one("clock", api.SeverityOK, "", fmt.Sprintf("The clocks of %s differ from this node's by %s at most.", counted(float64(len(good)), "peer"), brief(largest)), "")...)
+		whose := "the clock of 1 peer"
+		if len(good) > 1 {
+			whose = fmt.Sprintf("the clocks of %d peers", len(good))
+		}
+		out = append(out, one("clock", api.SeverityOK, "", fmt.Sprintf("This node's clock and %s are at most %s apart.", whose, brief(largest)), "")...)
 	}
 	return limited(out, "clocks")
 }

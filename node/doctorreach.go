@@ -110,14 +110,20 @@ func (p *patient) unreachableRemedy(reason string) string {
 	switch choice, _ := p.cluster.Chooser().Current(); {
 	case strings.Contains(reason, "another node answers"):
 		return "two tunnels share one URL (a free ngrok account has one domain for all its agents), or --public-url is another node's: use one account for each tunnel"
+	case isNgrok(choice.URL) && choice.Direct():
+		return fmt.Sprintf("start the tunnel again, and see what it prints: ngrok http %d", p.port())
 	case choice.Source == reach.FromFlag:
 		return fmt.Sprintf("check that what --public-url names leads to port %d of this machine, and passes WebSockets on", p.port())
 	case choice.Source == reach.FromRelay:
-		return "look at the relay's own caucus doctor"
+		name := "the relay"
+		if p.self.Via != "" {
+			name = p.calledID(p.self.Via)
+		}
+		return "the trouble is that of " + name + ", which relays for this node: run caucus doctor there"
 	case choice.Source == reach.FromDialBack:
 		return fmt.Sprintf("a firewall may be in between: open port %d, or use a tunnel: ngrok http %d", p.port(), p.port())
 	}
-	return fmt.Sprintf("start the tunnel again (ngrok http %d) and look at what it prints", p.port())
+	return fmt.Sprintf("start the tunnel again; it has to lead to port %d", p.port())
 }
 
 // peersToAsk returns those to ask, who have a session of their own with this node first.

@@ -28,6 +28,8 @@ func brief(d time.Duration) string {
 	switch {
 	case ms >= 1000:
 		return strconv.FormatFloat(ms/1000, 'f', 1, 64) + " s"
+	case ms < 0.1:
+		return "0.1 ms" // nobody's clock is better than that
 	case ms >= 10:
 		return strconv.FormatFloat(ms, 'f', 0, 64) + " ms"
 	}

@@ -46,6 +46,9 @@ func LoadOrCreate(dir string) (*Key, error) {
 	return k, nil
 }
 
+// Load reads dir/node.key as LoadOrCreate does, and makes nothing: an absent one is fs.ErrNotExist.
+func Load(dir string) (*Key, error) { return loadKey(filepath.Join(dir, keyFileName)) }
+
 // loadKey reads and checks a key file. An absent one is fs.ErrNotExist; every
 // other fault of the file is ErrKey.
 func loadKey(path string) (*Key, error) {

@@ -20,6 +20,7 @@ type app struct {
 	outStyle style
 	errStyle style
 	self     string // how this program was called, for lines to paste
+	agentAPI string // of an ngrok agent on this machine; empty: where they have it
 	inTTY    bool   // somebody types
 	outTTY   bool   // standard output is a screen on which the cursor can move
 	errTTY   bool   // somebody watches

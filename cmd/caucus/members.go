@@ -71,7 +71,9 @@ func (a *app) showMembers(w io.Writer, r *api.MembersReply) string {
 			voters++
 		}
 		name := oneLine(m.Name)
-		if names[m.Name] > 1 {
+		if name == "" {
+			name = "(" + shortID(m.ID) + ")" // it was turned away before it said its name
+		} else if names[m.Name] > 1 {
 			name += " (" + shortID(m.ID) + ")"
 		}
 		mark := ""

@@ -42,7 +42,7 @@ the nodes find one another, and any of them gives the joint answer with every vo
 	group("run", a.upCommand(), a.serveCommand(), a.inviteCommand(), a.trainCommand())
 	group("ask", a.consensusCommand(), a.predictCommand(), a.aggregateCommand(), a.evaluateCommand())
 	group("learn", a.feedbackCommand(), a.weightsCommand(), a.reviewCommand(), a.verifyCommand())
-	group("look", a.membersCommand(), a.forgetCommand(), a.removeCommand(), a.healthcheckCommand())
+	group("look", a.membersCommand(), a.doctorCommand(), a.forgetCommand(), a.removeCommand(), a.healthcheckCommand())
 	root.AddCommand(a.versionCommand(), a.completionCommand())
 	root.CompletionOptions.DisableDefaultCmd = true // ours says how to load what it prints
 	fillCompletions(root)
