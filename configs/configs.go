@@ -283,7 +283,7 @@ func (b *builder) findToken() error {
 		if tok, err = readStoredToken(b.Node.StateDir); err != nil {
 			return err
 		}
-		source = "file " + tokenPath(b.Node.StateDir)
+		source = "file " + node.TokenPath(b.Node.StateDir)
 	}
 	if tok != nil {
 		b.Node.Token, b.TokenSource = tok, source
@@ -303,10 +303,10 @@ func (s *Settings) EnsureToken() (made bool, err error) {
 		return false, fmt.Errorf("make a token: %w", err)
 	}
 	if s.Node.StateDir != "" {
-		if err := storeToken(s.Node.StateDir, tok); err != nil {
+		if err := node.KeepToken(s.Node.StateDir, tok); err != nil {
 			return false, err
 		}
-		s.TokenSource = "file " + tokenPath(s.Node.StateDir)
+		s.TokenSource = "file " + node.TokenPath(s.Node.StateDir)
 	} else {
 		s.TokenSource = "made at this start"
 	}

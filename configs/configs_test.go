@@ -238,7 +238,7 @@ func TestTheTokenComesFromTheFirstPlaceThatHasOne(t *testing.T) {
 	stateWith := func(tok *identity.Token) string {
 		dir := t.TempDir()
 		if tok != nil {
-			if err := storeToken(dir, *tok); err != nil {
+			if err := node.KeepToken(dir, *tok); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -33,7 +33,7 @@ func readFile(path, source string, options []Option) (map[string]value, error) {
 	return parseFile(path, text, options)
 }
 
-// readAtMost reads a file and refuses one that is larger. What stat says of a device or a
+// readAtMost reads a text file and refuses one that is larger. What stat says of a device or a
 // pipe is no size, so it reads and sees.
 func readAtMost(path string, most int64) ([]byte, error) {
 	f, err := os.Open(path)
@@ -45,7 +45,7 @@ func readAtMost(path string, most int64) ([]byte, error) {
 	if err == nil && int64(len(text)) > most {
 		err = fmt.Errorf("is larger than %d KiB", most>>10)
 	}
-	return text, err
+	return plainText(text), err
 }
 
 // pathless drops the path that os repeats in its errors.

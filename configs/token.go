@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"runtime"
 	"strings"
 
 	"caucus/cluster/identity"
+	"caucus/node"
 )
 
 const tokenEnv = "CAUCUS_TOKEN"
@@ -84,13 +84,11 @@ func readTokenFile(path string) (identity.Token, error) {
 	return tok, nil
 }
 
-func tokenPath(dir string) string { return filepath.Join(dir, "token") }
-
 // StoredToken returns the token that a node made for itself in its state folder, or nil.
 func StoredToken(dir string) (*identity.Token, error) { return readStoredToken(dir) }
 
 func readStoredToken(dir string) (*identity.Token, error) {
-	path := tokenPath(dir)
+	path := node.TokenPath(dir)
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -106,31 +104,4 @@ func readStoredToken(dir string) (*identity.Token, error) {
 		return nil, fmt.Errorf("the token that this node keeps is damaged (remove the file to have a new one made, and invite everybody again): %w", err)
 	}
 	return &tok, nil
-}
-
-// storeToken writes the token beside its place and moves it there, so that a crash
-// leaves a whole token or none.
-func storeToken(dir string, tok identity.Token) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("make the state folder: %w", err)
-	}
-	f, err := os.CreateTemp(dir, "token-*") // mode 0600
-	if err != nil {
-		return fmt.Errorf("keep the token: %w", err)
-	}
-	defer os.Remove(f.Name())
-	_, err = f.WriteString(tok.String() + "\n")
-	if err == nil {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), tokenPath(dir))
-	}
-	if err != nil {
-		return fmt.Errorf("keep the token: %w", err)
-	}
-	return nil
 }

@@ -11,10 +11,6 @@ import (
 	"caucus/node/api"
 )
 
-// tokenFile is where a node keeps the cluster's token in its state folder; package configs
-// looks there.
-const tokenFile = "token"
-
 // tokensReplaced is told by the cluster that another token is its own now.
 func (n *Node) tokensReplaced(tokens []identity.Token) {
 	n.api.SetBearers(bearers(tokens))
@@ -22,7 +18,7 @@ func (n *Node) tokensReplaced(tokens []identity.Token) {
 		return
 	}
 	// caucus invite reads it there, and so does the next start.
-	err := keepToken(n.cfg.StateDir, tokens[0])
+	err := KeepToken(n.cfg.StateDir, tokens[0])
 	if err != nil {
 		n.unkept.Add(1)
 		n.log.Error("the new token is used, but not kept for caucus invite", "error", err)
@@ -53,10 +49,16 @@ func bearers(tokens []identity.Token) []string {
 	return keys
 }
 
-// keepToken writes the token beside its place and moves it there, so that a crash leaves
-// a whole one.
-func keepToken(dir string, t identity.Token) error {
-	f, err := os.CreateTemp(dir, tokenFile+"-*") // mode 0600
+// TokenPath is where a node keeps its cluster's token in its state folder.
+func TokenPath(dir string) string { return filepath.Join(dir, "token") }
+
+// KeepToken writes the token there, for this user alone: beside its place first, so that a crash
+// leaves a whole one or none.
+func KeepToken(dir string, t identity.Token) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("make the state folder: %w", err)
+	}
+	f, err := os.CreateTemp(dir, "token-*") // mode 0600
 	if err != nil {
 		return fmt.Errorf("keep the token: %w", err)
 	}
@@ -69,7 +71,7 @@ func keepToken(dir string, t identity.Token) error {
 		err = cerr
 	}
 	if err == nil {
-		err = os.Rename(f.Name(), filepath.Join(dir, tokenFile))
+		err = os.Rename(f.Name(), TokenPath(dir))
 	}
 	if err != nil {
 		return fmt.Errorf("keep the token: %w", err)
