@@ -31,11 +31,11 @@ func newApp(in, out, err *os.File) *app {
 	a := &app{in: in, out: out, err: err, env: os.LookupEnv, self: selfName(os.Args[0])}
 	a.inTTY = term.IsTerminal(int(in.Fd()))
 	a.errTTY = term.IsTerminal(int(err.Fd()))
-	terminal := term.IsTerminal(int(out.Fd()))
+	screen := term.IsTerminal(int(out.Fd())) && ansi(out)
 	kind, _ := a.env("TERM")
-	a.outTTY = terminal && kind != "dumb"
-	a.outStyle = styleFor(terminal, a.env)
-	a.errStyle = styleFor(a.errTTY, a.env)
+	a.outTTY = screen && kind != "dumb"
+	a.outStyle = styleFor(screen, a.env)
+	a.errStyle = styleFor(a.errTTY && ansi(err), a.env)
 	return a
 }
 

@@ -133,7 +133,7 @@ func diagnose(ctx context.Context, cmd *cobra.Command, err error, started bool) 
 		return exitFailure, []string{"check the path; a relative one starts from the folder that you are in"}
 	case errors.Is(err, fs.ErrPermission):
 		return exitFailure, []string{"take a file or folder that you may use (--state-dir DIR keeps state elsewhere), and a port above 1023"}
-	case errors.Is(err, syscall.ENOSPC):
+	case errors.Is(err, errDiskFull):
 		return exitFailure, []string{"make room on the disk, or keep state elsewhere: --state-dir DIR"}
 	case neterror.Is(err, syscall.EADDRNOTAVAIL):
 		return exitFailure, []string{"--listen with an address of this machine: 127.0.0.1:5001 for itself alone, :5001 for every interface"}

@@ -1,18 +1,13 @@
 package main
 
-import "runtime"
-
 // style writes emphasis for a terminal, or nothing.
 type style struct{ on bool }
 
-// styleFor says whether to colour: on a terminal, unless NO_COLOR is set (https://no-color.org).
+// styleFor says whether to colour: on a terminal that can, unless NO_COLOR is set (https://no-color.org).
 func styleFor(terminal bool, env func(string) (string, bool)) style {
 	get := func(key string) string { s, _ := env(key); return s }
 	if !terminal || get("NO_COLOR") != "" || get("TERM") == "dumb" {
 		return style{}
-	}
-	if runtime.GOOS == "windows" && get("WT_SESSION") == "" && get("TERM") == "" {
-		return style{} // the old console prints the codes themselves
 	}
 	return style{on: true}
 }
