@@ -68,6 +68,9 @@ type Config struct {
 	// OnToken, if not nil, is told of a token that this node made because an ngrok agent came to
 	// lead to it while it ran without one, and of the tunnel's URL.
 	OnToken func(url string, t identity.Token)
+	// Listener, when not nil, is served on in place of one at Listen, and closed with the node. Tests in simulated
+	// time have a network in memory.
+	Listener net.Listener
 	// NoRejoin, for tests: a partition stays.
 	NoRejoin bool
 	// Now is this machine's clock; nil: time.Now. Tests set it wrong.

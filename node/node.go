@@ -90,8 +90,10 @@ func New(ctx context.Context, cfg Config) (n *Node, err error) {
 	}()
 
 	// The listener first: a taken port is said before a long fit, not after it.
-	if n.listener, err = listen(ctx, cfg.Listen, cfg.NextPort, n.log); err != nil {
-		return n, err
+	if n.listener = cfg.Listener; n.listener == nil {
+		if n.listener, err = listen(ctx, cfg.Listen, cfg.NextPort, n.log); err != nil {
+			return n, err
+		}
 	}
 	n.onClose("the listener", func() error { return ignore(n.listener.Close(), net.ErrClosed) })
 
