@@ -82,7 +82,7 @@ func gossipConfig(p Profile, t timing) *memberlist.Config {
 	if p == Tunnel {
 		c.ProbeInterval = 2500 * time.Millisecond
 		c.ProbeTimeout = 1500 * time.Millisecond
-		c.PushPullInterval = 120 * time.Second
+		c.PushPullInterval = 300 * time.Second // rosters are compared at every answer to a probe; see docs/decisions/0010
 		c.GossipInterval = 500 * time.Millisecond
 		c.GossipToTheDeadTime = 60 * time.Second
 		c.TCPTimeout = 15 * time.Second

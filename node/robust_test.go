@@ -21,6 +21,7 @@ import (
 	"caucus/cluster"
 	"caucus/cluster/identity"
 	"caucus/cluster/memnet"
+	"caucus/internal/testlog"
 	"caucus/ml"
 	"caucus/node"
 	"caucus/node/api"
@@ -33,7 +34,7 @@ type world struct {
 	net  *memnet.Network
 	dir  string
 	rand *rand.Rand
-	log  *lockedBuffer
+	log  *testlog.Buffer
 	n    []*inhabitant
 	side map[string]int // as the network is cut
 	got  map[string]int // answers, by what they were
@@ -267,7 +268,7 @@ func (w *world) whole() error {
 
 // live runs one world for a minute of faults.
 func live(t *testing.T, seed uint64) {
-	w := &world{t: t, net: memnet.New(), dir: t.TempDir(), rand: rand.New(rand.NewPCG(seed, 1)), log: &lockedBuffer{}, side: map[string]int{}, got: map[string]int{}}
+	w := &world{t: t, net: memnet.New(), dir: t.TempDir(), rand: rand.New(rand.NewPCG(seed, 1)), log: &testlog.Buffer{}, side: map[string]int{}, got: map[string]int{}}
 	for i := range 3 + w.rand.IntN(3) {
 		x := &inhabitant{w: w, i: i, name: fmt.Sprintf("n%d", i)}
 		w.n = append(w.n, x)
