@@ -179,6 +179,9 @@ func TestInABrowserEveryPlotIsThereAtEveryWidthAndInEveryLight(t *testing.T) {
 			if dark != (scheme == "dark") {
 				t.Errorf("in the %s the page is dark: %v", scheme, dark)
 			}
+			for _, text := range eval[[]string](b, faint) {
+				t.Errorf("in the %s, too faint: %s", scheme, text)
+			}
 		}
 	}
 	for what, want := range map[string]int{
@@ -218,15 +221,83 @@ func screenshots(b *tab, path, folder string) {
 	for _, width := range []int64{1280, 390} {
 		for _, scheme := range []string{"light", "dark"} {
 			b.show(path, width, scheme)
-			picture, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
-			if err != nil {
-				b.t.Fatal(err)
-			}
-			if err := os.WriteFile(filepath.Join(folder, fmt.Sprintf("evaluate-%d-%s.png", width, scheme)), picture, 0o644); err != nil {
-				b.t.Fatal(err)
-			}
+			picture(b, filepath.Join(folder, fmt.Sprintf("evaluate-%d-%s.png", width, scheme)))
 		}
 	}
+}
+
+func picture(b *tab, path string) {
+	b.t.Helper()
+	shot, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
+	if err == nil {
+		err = os.WriteFile(path, shot, 0o644)
+	}
+	if err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// faint lists the texts that stand out from what is behind them by less than 4.5 to 1, as WCAG
+// 2.1 asks for.
+const faint = `(() => {
+	const parse = (c) => {
+		const n = c.match(/[\d.]+/g).map(Number);
+		return c.startsWith("color(") ? { rgb: n.slice(-3 - (c.includes("/") ? 1 : 0)).slice(0, 3), a: c.includes("/") ? n.at(-1) : 1 } : { rgb: n.slice(0, 3).map((x) => x / 255), a: n[3] ?? 1 };
+	};
+	const light = (rgb) => {
+		const [r, g, b] = rgb.map((x) => x <= 0.04045 ? x / 12.92 : ((x + 0.055) / 1.055) ** 2.4);
+		return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+	};
+	const behind = (e) => {
+		for (; e; e = e.parentElement) {
+			const c = parse(getComputedStyle(e).backgroundColor);
+			if (c.a === 1) return c.rgb;
+		}
+		return [1, 1, 1];
+	};
+	const found = [], seen = new Set();
+	const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+	for (let n = walk.nextNode(); n; n = walk.nextNode()) {
+		const e = n.parentElement;
+		if (!n.data.trim() || e.closest("svg, .visually-hidden, title")) continue;
+		const key = e.className + e.style.cssText + e.tagName + e.parentElement.className + e.parentElement.style.cssText;
+		if (seen.has(key)) continue;
+		seen.add(key);
+		const a = light(parse(getComputedStyle(e).color).rgb), b = light(behind(e));
+		const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+		if (ratio < 4.5) found.push(n.data.trim().slice(0, 30) + " in " + e.tagName + "." + e.className + ": " + ratio.toFixed(2));
+	}
+	return seen.size < 20 ? ["only " + seen.size + " texts were looked at"] : found;
+})()`
+
+// TestInABrowserOddClustersFitToo looks at those that are not as one draws them.
+func TestInABrowserOddClustersFitToo(t *testing.T) {
+	chromium(t)
+	var b *tab
+	for name, m := range map[string]assesstest.Made{
+		"alone":      {Rows: 9, Labels: []string{"no", "yes"}, Skills: []float64{.5}, Seed: 1},
+		"all right":  {Rows: 12, Labels: []string{"no", "yes"}, Skills: []float64{1, 1}, Seed: 1},
+		"many":       {Rows: 300, Labels: strings.Split("abcdefghijklmnopqrstuvwxyz", ""), Skills: []float64{.9, .9, .9, .9, .9, .9, .9, .8, .8, .8, .8, .8}, Seed: 1},
+		"long names": {Rows: 60, Labels: []string{strings.Repeat("a-label-", 6), strings.Repeat("another-", 7)}, Skills: []float64{.9, .8, .7}, Names: []string{strings.Repeat("n", 63), strings.Repeat("m", 60), "x"}, Seed: 1},
+	} {
+		path := write(t, name+".csv", m, assess.Options{})
+		if b == nil {
+			b = open(t, path, 390, "light")
+		}
+		for _, width := range []int64{390, 1280} {
+			b.show(path, width, "light")
+			if over := eval[int](b, `document.documentElement.scrollWidth - innerWidth`); over > 0 {
+				t.Errorf("%s: at %d the page is %d pixels too wide", name, width, over)
+			}
+			if folder := os.Getenv("CAUCUS_SCREENSHOTS"); folder != "" {
+				picture(b, filepath.Join(folder, fmt.Sprintf("odd-%s-%d.png", strings.ReplaceAll(name, " ", "-"), width)))
+			}
+		}
+		if n := eval[int](b, `[...document.querySelectorAll("svg *")].filter((e) => [...e.attributes].some((a) => /NaN|Inf/.test(a.value))).length`); n > 0 {
+			t.Errorf("%s: %d marks have no place", name, n)
+		}
+	}
+	b.clean()
 }
 
 const markup = `<img src=x onerror="window.hit=1"><script>window.hit=1</script>`

@@ -87,7 +87,7 @@ func (v *view) strips(r *assess.Report) {
 	}
 	for i := range r.Members {
 		m := &r.Members[i]
-		if m.Node == r.BestMember {
+		if m.Node == r.BestMember && len(r.Members) > 1 {
 			v.BestName, v.Best = m.Name, v.Axis.at(m.Accuracy)
 		}
 		add(strip{Name: m.Name, Kind: "member"}, &m.Score)
