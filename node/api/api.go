@@ -93,6 +93,7 @@ func New(cfg Config) (*API, error) {
 		a.SetBearers([]string{cfg.Bearer})
 	}
 	a.schema = newSchema(a.info.Features)
+	a.schema.rows = rowsOf(len(a.info.Labels))
 	a.events = newEvents(a.node)
 	a.calls.New = func() any { return new(call) }
 	var err error

@@ -154,8 +154,8 @@ func (in *input) instances(s *scanner) error {
 		return NewProblem(BadInput, `instances must be a list of rows: {"instances":[[5.1,...],[...]]}`)
 	}
 	n, err := s.list(2, func(i int) error {
-		if i >= maxRows {
-			return Problemf(TooLarge, "instances has more than %d rows; send fewer rows at once", maxRows)
+		if i >= in.s.rows {
+			return Problemf(TooLarge, "instances has more than %d rows; send fewer rows at once", in.s.rows)
 		}
 		in.begin()
 		switch s.peek() {

@@ -8,8 +8,15 @@ import (
 	"strings"
 )
 
-// maxRows bounds a batch: what it costs to answer grows with the rows, not with the bytes.
-const maxRows = 50_000
+// What bounds a batch: what it costs to answer grows with the rows, not with the bytes, and,
+// for a task of many labels, with the probabilities: one a row and label.
+const (
+	maxRows          = 50_000
+	maxProbabilities = 1_000_000
+)
+
+// rowsOf returns how many rows a batch may have in a task of so many labels.
+func rowsOf(labels int) int { return min(maxRows, maxProbabilities/max(labels, 1)) }
 
 // input is what a request to /predict or /consensus says, decoded and checked. It is
 // pooled; reset makes it ready for use.

@@ -277,3 +277,25 @@ type brokenBody struct{}
 
 func (brokenBody) Read([]byte) (int, error) { return 0, errors.New("gone") }
 func (brokenBody) Close() error             { return nil }
+
+func TestABatchOfManyLabelsHasFewerRows(t *testing.T) {
+	info := irisInfo()
+	info.Labels = make([]string, 1000)
+	for i := range info.Labels {
+		info.Labels[i] = fmt.Sprint(i)
+	}
+	a := newAPI(t, &fakeNode{info: info})
+	rows := func(n int) string { return strings.TrimSuffix(strings.Repeat("[1,1,1,1],", n), ",") }
+	flat := func(n int) string { return strings.TrimSuffix(strings.Repeat("1,1,1,1,", n), ",") }
+	for n, want := range map[int]int{1000: 200, 1001: 413} {
+		for target, body := range map[string]string{
+			"/predict":                   `{"instances":[` + rows(n) + `]}`,
+			"/consensus":                 `{"instances":[` + rows(n) + `]}`,
+			"/v2/models/consensus/infer": fmt.Sprintf(`{"inputs":[{"name":"x","shape":[%d,4],"datatype":"FP64","data":[%s]}]}`, n, flat(n)),
+		} {
+			if w := serve(a, "POST", target, body); w.Code != want || want != 200 && !strings.Contains(w.Body.String(), "1000 rows") {
+				t.Errorf("%d rows to %s: %d %.200s", n, target, w.Code, w.Body)
+			}
+		}
+	}
+}

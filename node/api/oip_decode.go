@@ -324,8 +324,8 @@ func (in *input) oipNumber(s *scanner, t *oipTensor, where string) error {
 			return in.badNumber(s, fmt.Sprintf("%s[%d]", where, len(in.q.Rows)-t.from), err)
 		}
 	}
-	if len(in.q.Rows) >= maxRows*max(len(in.s.features), 1) {
-		return Problemf(TooLarge, "the inputs have more than %d rows; send fewer rows at once", maxRows)
+	if len(in.q.Rows) >= in.s.rows*max(len(in.s.features), 1) {
+		return Problemf(TooLarge, "the inputs have more than %d rows; send fewer rows at once", in.s.rows)
 	}
 	in.q.Rows = append(in.q.Rows, x)
 	return nil

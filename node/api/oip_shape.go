@@ -102,7 +102,7 @@ func (in *input) oipRows(req *oipRequest) error {
 	if in.nset < d {
 		return in.missing("")
 	}
-	if err := oipCount(n); err != nil {
+	if err := in.oipCount(n); err != nil {
 		return err
 	}
 	rows := make([]float64, n*d)
@@ -142,15 +142,15 @@ func (in *input) oipWhole(t *oipTensor) error {
 	default:
 		return Problemf(BadInput, "inputs[0] (%s) has the shape %s; rows have [rows,%d]: %s", shown(t.name), oipDims(t.shape), d, in.s.wants())
 	}
-	return oipCount(in.q.N)
+	return in.oipCount(in.q.N)
 }
 
-func oipCount(n int) error {
+func (in *input) oipCount(n int) error {
 	switch {
 	case n == 0:
 		return NewProblem(BadInput, "the inputs have no rows; send at least one")
-	case n > maxRows:
-		return Problemf(TooLarge, "the inputs have %d rows; send at most %d at once", n, maxRows)
+	case n > in.s.rows:
+		return Problemf(TooLarge, "the inputs have %d rows; send at most %d at once", n, in.s.rows)
 	}
 	return nil
 }

@@ -16,10 +16,11 @@ type schema struct {
 	// loose finds a feature by its name as data frames have it, such as scikit-learn's
 	// "sepal length (cm)"; nil where two features would be called alike.
 	loose map[string]int
+	rows  int // that a batch may have
 }
 
 func newSchema(features []string) *schema {
-	s := &schema{features: features, index: make(map[string]int, len(features)), positional: true}
+	s := &schema{features: features, index: make(map[string]int, len(features)), positional: true, rows: maxRows}
 	s.loose = make(map[string]int, len(features))
 	for i, f := range features {
 		s.index[f] = i
