@@ -110,14 +110,32 @@ func (w *world) segment(places ...string) []string {
 	return addresses
 }
 
+// routed takes the network of its own from a site: everybody is behind a router, as pods in Kubernetes are.
+func (w *world) routed(s *site) {
+	w.t.Helper()
+	w.ip("-n", w.name(s.name), "addr", "del", s.address+"/16", "dev", "eth0")
+	w.ip("-n", w.name(s.name), "addr", "add", s.address+"/32", "dev", "eth0")
+	w.ip("-n", w.name(s.name), "route", "add", "default", "dev", "eth0")
+}
+
 // hosts gives a place a name for addresses, as a name server would. It is for commands that are started later.
 func (w *world) hosts(place, name string, addresses ...string) {
+	w.t.Helper()
+	pairs := make([][2]string, len(addresses))
+	for i, a := range addresses {
+		pairs[i] = [2]string{a, name}
+	}
+	w.names(place, pairs)
+}
+
+// names is hosts for pairs of address and name.
+func (w *world) names(place string, pairs [][2]string) {
 	w.t.Helper()
 	// What lies in this folder takes the place of what is in /etc for "ip netns exec".
 	dir := filepath.Join("/etc/netns", w.name(place))
 	text := "127.0.0.1 localhost\n"
-	for _, a := range addresses {
-		text += a + " " + name + "\n"
+	for _, p := range pairs {
+		text += p[0] + " " + p[1] + "\n"
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		w.t.Skipf("names need a folder in /etc: %v", err)
