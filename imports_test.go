@@ -41,6 +41,7 @@ var mayImport = map[string][]string{
 	// For tests of the packages around them; the product does not import them.
 	"cluster/memnet":         {},
 	"internal/testlog":       {},
+	"internal/testkey":       {"cluster/identity"},
 	"node/api/apitest":       {},
 	"node/assess/assesstest": {"ml", "node/assess", "node/consensus"},
 	"node/nodetest":          {"ml", "node", "node/api", "node/consensus", "cluster", "cluster/..."},

@@ -2,8 +2,6 @@ package evidence
 
 import (
 	"bytes"
-	"crypto/ed25519"
-	"encoding/base64"
 	"encoding/hex"
 	"flag"
 	"fmt"
@@ -12,33 +10,16 @@ import (
 	"strings"
 	"testing"
 
-	"caucus/cluster/identity"
+	"caucus/internal/testkey"
 )
 
 var update = flag.Bool("update", false, "write testdata/vectors.txt anew; only for a new version of the format")
-
-// seedKey makes the key of a seed of 32 equal bytes, by way of a key file.
-func seedKey(t testing.TB, b byte) *identity.Key {
-	t.Helper()
-	seed := bytes.Repeat([]byte{b}, ed25519.SeedSize)
-	id := identity.IDOf(ed25519.NewKeyFromSeed(seed).Public().(ed25519.PublicKey))
-	dir := t.TempDir()
-	text := fmt.Sprintf("caucus node key v1, secret\nid %s\nseed %s\n", id, base64.StdEncoding.EncodeToString(seed))
-	if err := os.WriteFile(filepath.Join(dir, "node.key"), []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	k, err := identity.LoadOrCreate(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return k
-}
 
 // TestVectors holds the format to testdata/vectors.txt, so that two versions of the
 // program, or another program, agree on every byte. Signatures are deterministic
 // (RFC 8032), so they are part of it.
 func TestVectors(t *testing.T) {
-	labeller, knn, svm := seedKey(t, 1), seedKey(t, 2), seedKey(t, 3)
+	labeller, knn, svm := testkey.OfSeed(t, 1), testkey.OfSeed(t, 2), testkey.OfSeed(t, 3)
 	n := newNode(t)
 	key := rowKey(1, 1)
 	first := forge(t, labeller, nil, func(r *Record) {

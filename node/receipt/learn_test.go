@@ -9,6 +9,7 @@ import (
 	"caucus/cluster/evidence"
 	"caucus/cluster/identity"
 	"caucus/cluster/session"
+	"caucus/internal/testkey"
 	"caucus/ml"
 	"caucus/node/consensus"
 )
@@ -20,7 +21,7 @@ func BenchmarkLearn(b *testing.B) {
 	task := ml.Iris().Task.Digest()
 	var keys []*identity.Key
 	for i := range byte(members) {
-		keys = append(keys, seedKey(b, i+1))
+		keys = append(keys, testkey.OfSeed(b, i+1))
 	}
 	slices.SortFunc(keys, func(a, b *identity.Key) int { return bytes.Compare([]byte(a.ID()), []byte(b.ID())) })
 	var peers []consensus.Peer

@@ -2,11 +2,9 @@ package receipt
 
 import (
 	"bytes"
-	"crypto/ed25519"
 	"encoding/base64"
 	"errors"
 	"flag"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,28 +16,12 @@ import (
 	"caucus/cluster/evidence"
 	"caucus/cluster/identity"
 	"caucus/cluster/session"
+	"caucus/internal/testkey"
 	"caucus/ml"
 	"caucus/node/consensus"
 )
 
 var update = flag.Bool("update", false, "write testdata anew; only for a new version of the format")
-
-// seedKey makes the key of a seed of 32 equal bytes, by way of a key file.
-func seedKey(t testing.TB, b byte) *identity.Key {
-	t.Helper()
-	seed := bytes.Repeat([]byte{b}, ed25519.SeedSize)
-	id := identity.IDOf(ed25519.NewKeyFromSeed(seed).Public().(ed25519.PublicKey))
-	dir := t.TempDir()
-	text := fmt.Sprintf("caucus node key v1, secret\nid %s\nseed %s\n", id, base64.StdEncoding.EncodeToString(seed))
-	if err := os.WriteFile(filepath.Join(dir, "node.key"), []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	k, err := identity.LoadOrCreate(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return k
-}
 
 // stage is a cluster of three keys that needs no network.
 type stage struct {
@@ -52,7 +34,7 @@ type stage struct {
 func newStage(t testing.TB) *stage {
 	s := &stage{task: ml.Iris().Task, round: ulid.MustParseStrict("01JQZ8V5M3K4N6P7R8S9T0V1W2")}
 	for b := range byte(3) {
-		s.keys = append(s.keys, seedKey(t, b+1))
+		s.keys = append(s.keys, testkey.OfSeed(t, b+1))
 	}
 	slices.SortFunc(s.keys, func(a, b *identity.Key) int { return strings.Compare(string(a.ID()), string(b.ID())) })
 	for i, k := range s.keys {
