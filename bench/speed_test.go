@@ -72,6 +72,7 @@ func TestSpeed(t *testing.T) {
 	t.Run("large data", func(t *testing.T) { largeData(t, &f) })
 	t.Run("node", func(t *testing.T) { oneNode(t, &f) })
 	t.Run("consensus", func(t *testing.T) { consensusAgainstFront(t, &f) })
+	t.Run("late", func(t *testing.T) { twoOfFiveLate(t, &f) })
 	t.Run("evaluate", func(t *testing.T) { evaluate(t, &f) })
 	t.Run("predict", func(t *testing.T) { predictAgainstEmptyHandler(t, &f) })
 	t.Run("at rest", func(t *testing.T) { atRest(t, &f) })
@@ -192,7 +193,8 @@ func consensusAgainstFront(t *testing.T, f *table) {
 	}{
 		{1, 1.7, "", ""},
 		{32, 4, "", ""},
-		// Three votes and a receipt are signed, two votes verified; the front's answers prove nothing.
+		// Two votes and a receipt are signed, and two votes checked, but for those that come together; the
+		// front's answers prove nothing.
 		{1, 0.8, " with receipts", "&receipt=true"},
 		{32, 1.5, " with receipts", "&receipt=true"},
 	} {
