@@ -27,6 +27,9 @@ func OpenCSV(path string, o CSVOptions) (*Dataset, error) {
 		return nil, fmt.Errorf("ml: cannot open the data file: %w", err)
 	}
 	defer f.Close()
+	if info, err := f.Stat(); err == nil && info.IsDir() {
+		return nil, fmt.Errorf("%w: %s is a folder; name the file in it", ErrData, path)
+	}
 	if o.Name == "" {
 		o.Name = strings.TrimSuffix(filepath.Base(path), ".gz")
 		o.Name = strings.TrimSuffix(o.Name, filepath.Ext(o.Name))

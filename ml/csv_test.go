@@ -218,6 +218,9 @@ func TestOpenCSVReadsPlainAndCompressed(t *testing.T) {
 	write(t, no, []byte(small))
 	_, err = ml.OpenCSV(no, ml.CSVOptions{})
 	complains(t, err, []string{"not.csv.gz", "not a gzip file"})
+	if _, err := ml.OpenCSV(dir, ml.CSVOptions{}); !errors.Is(err, ml.ErrData) || !strings.Contains(err.Error(), "is a folder") {
+		t.Errorf("a folder: %v", err)
+	}
 	if _, err := ml.OpenCSV(filepath.Join(dir, "absent.csv"), ml.CSVOptions{}); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "absent.csv") {
 		t.Errorf("got %v", err)
 	}

@@ -51,7 +51,7 @@ func TestEnumsAreTextInJSON(t *testing.T) {
 
 func TestUnknownNamesAndNumbersAreErrors(t *testing.T) {
 	_, err := ParseMethod(strings.Repeat("x", 1000))
-	if err == nil || len(err.Error()) > 150 || !strings.Contains(err.Error(), "use one of [auto majority weighted soft em]") {
+	if err == nil || len(err.Error()) > 150 || !strings.Contains(err.Error(), "use one of auto, majority, weighted, soft, em") {
 		t.Errorf("%v", err)
 	}
 	for _, v := range []interface{ MarshalText() ([]byte, error) }{outcomes, methods, statuses, Outcome(255)} {

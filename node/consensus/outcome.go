@@ -1,6 +1,9 @@
 package consensus
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // Outcome is what became of one member's vote.
 type Outcome uint8
@@ -83,7 +86,7 @@ func parseName(names []string, name, kind string) (int, error) {
 			return i, nil
 		}
 	}
-	return 0, fmt.Errorf("consensus: unknown %s %q; use one of %v", kind, cut(name), names)
+	return 0, fmt.Errorf("consensus: unknown %s %q; use one of %s", kind, cut(name), strings.Join(names, ", "))
 }
 
 // cut shortens a string from outside before it is quoted in an error.
