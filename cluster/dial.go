@@ -299,6 +299,9 @@ func (m *Membership) unreachable(id identity.ID, url string, err error) {
 	m.publishLocked()
 }
 
+// Blocked is said of a URL that nobody may make this node call, such as one of a private network that it is not on.
+const Blocked = "its URL leads where no other node may send this one"
+
 // undialled is said of a URL where nothing more is known.
 const undialled = "its URL cannot be dialled"
 
@@ -323,7 +326,7 @@ func explain(err error) string {
 	case errors.Is(err, errNoURL), errors.Is(err, errRelayDown), errors.Is(err, errStranger):
 		return printable(err.Error(), 200)
 	case errors.Is(err, reach.ErrBlocked):
-		return "its URL leads where no other node may send this one"
+		return Blocked
 	}
 	return undialled
 }

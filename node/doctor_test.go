@@ -203,7 +203,15 @@ func TestTheDoctorTellsOfAURLThatDoesNotWork(t *testing.T) {
 	// Alone, a node calls itself.
 	alone := nodetest.StartOne(t, 0, func(_ int, cfg *node.Config) { cfg.PublicURL = page.URL })
 	says(t, finding(t, examine(t, alone), "url.reach", ""), api.SeverityFail, "did not meet itself", "ERR_NGROK_3200")
-	proxied := nodetest.StartOne(t, 0)
+	closed := nodetest.StartOne(t, 0)
+	if err := closed.Cluster().SetURL(tunnelTo(t, closed)); err != nil {
+		t.Fatal(err)
+	}
+	closed.Wait("a tunnel to a node without a token is shut", func() bool {
+		f := finding(t, examine(t, closed), "url.reach", "")
+		return f.Severity == api.SeverityFail && strings.Contains(f.Sentence, "no token") && strings.Contains(f.Remedy, "start it again")
+	})
+	proxied := nodetest.StartOne(t, 0, func(_ int, cfg *node.Config) { cfg.Open = true })
 	tunnel := tunnelTo(t, proxied)
 	if err := proxied.Cluster().SetURL(tunnel); err != nil {
 		t.Fatal(err)

@@ -65,12 +65,14 @@ func (d *doctor) reach(ctx context.Context, p *patient) []api.Finding {
 	}
 	url := p.self.URL
 	asked := d.peersToAsk(p)
-	var ok, bad, later []string
+	var ok, bad, apart, later []string
 	var why error
 	for _, c := range d.ask(ctx, url, asked) {
 		switch {
 		case c.err == nil:
 			ok = append(ok, p.calledID(c.id))
+		case errors.Is(c.err, reach.ErrNotReached) && strings.Contains(c.err.Error(), cluster.Blocked):
+			apart = append(apart, p.calledID(c.id)) // it is on another network than this private address
 		case errors.Is(c.err, reach.ErrNotReached):
 			bad, why = append(bad, p.calledID(c.id)), c.err
 		default:
@@ -90,6 +92,8 @@ func (d *doctor) reach(ctx context.Context, p *patient) []api.Finding {
 			"it may be the network of "+enumerate(bad)+"; what it cannot call it reaches through a relay")
 	case len(bad) > 0:
 		return one(id, api.SeverityFail, url, withReason(fmt.Sprintf("%s called %s and did not meet this node", enumerate(bad), url), reason), p.unreachableRemedy(reason))
+	case len(apart) > 0:
+		return one(id, api.SeverityOK, url, fmt.Sprintf("%s cannot call %s, which is of a network that only this machine is on; they talk on a session that this node opened, or through a relay.", enumerate(apart), url), "")
 	case len(later) > 0:
 		return one(id, api.SeverityOK, url, fmt.Sprintf("%s did not call %s this time: a peer does it every ten seconds at most.", enumerate(later), url), "ask again in ten seconds")
 	}
@@ -102,8 +106,13 @@ func (d *doctor) reachSelf(ctx context.Context, url string) []api.Finding {
 	if err == nil {
 		return one("url.reach", api.SeverityOK, url, fmt.Sprintf("No other node is here to call %s; this one called it and met itself.", url), "")
 	}
-	return one("url.reach", api.SeverityFail, url, withReason(fmt.Sprintf("This node called its own URL, %s, and did not meet itself", url), err.Error()),
-		"check that the tunnel runs and leads to port "+fmt.Sprint(d.n.port()))
+	reason, remedy := err.Error(), fmt.Sprintf("check that the tunnel runs and leads to port %d", d.n.port())
+	if words, refused := strings.CutPrefix(reason, "refused by the other node: "); refused { // by this very node
+		if why, what, told := strings.Cut(words, ": "); told {
+			reason, remedy = why, what
+		}
+	}
+	return one("url.reach", api.SeverityFail, url, withReason(fmt.Sprintf("This node called its own URL, %s, and did not meet itself", url), reason), remedy)
 }
 
 func (p *patient) unreachableRemedy(reason string) string {
