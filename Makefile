@@ -8,7 +8,7 @@ VERSION     ?= $(shell git describe --tags --always --dirty --abbrev=12 2>/dev/n
 PLATFORMS   ?= linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 
 .DEFAULT_GOAL := help
-.PHONY: help up build release test race lint format vet imports staticcheck tidy fuzz bench compose-scene image
+.PHONY: help up build release test race lint format vet imports staticcheck tidy fuzz bench soak compose-scene image
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +70,9 @@ fuzz: ## run every fuzz target for FUZZTIME (30s)
 
 bench: ## print the speed figures, as ratios against baselines taken in the same run
 	$(GO) test -tags bench -count=1 -timeout 30m -run "^TestSpeed$$" -v ./bench | grep -v "^ *\(---\|===\|PASS\)"
+
+soak: ## measure what takes long: an hour, as root for the scenes (SOAK=overload for one part)
+	$(GO) test -tags bench -count=1 -timeout 3h -run "^TestSoak$$/$(SOAK)" -v ./bench | grep -v "^ *\(---\|===\|PASS\)"
 
 image: ## build the container image
 	docker build --build-arg VERSION=$(VERSION) -t caucus:local .

@@ -92,7 +92,7 @@ func TestF23PacketLoss(t *testing.T) {
 		}
 		t.Run(fmt.Sprintf("%s, %.0f%% for %v", c.profile, 100*c.loss, c.d), func(t *testing.T) {
 			suspicions, deaths, sent, dropped := lossRun(t, c.profile, c.loss, c.d)
-			t.Logf("%d of %d packets lost: %d suspicions, %d false deaths", dropped, sent, suspicions, deaths)
+			t.Logf("soak: %s: %.0f %% of gossip's packets lost, the others up to 200 ms late, %v | %d of %d lost: %d suspicions, %d false deaths", c.profile, 100*c.loss, c.d, dropped, sent, suspicions, deaths)
 			if c.loss <= 0.1 && deaths > 0 {
 				t.Errorf("%d times somebody alive was taken for dead", deaths)
 			}

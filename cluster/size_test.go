@@ -6,6 +6,7 @@ package cluster
 
 import (
 	"fmt"
+	"runtime"
 	"testing"
 	"time"
 )
@@ -76,6 +77,10 @@ func TestTwentyConverge(t *testing.T) {
 	}
 	eventually(t, "one session a pair", func() bool { return sockets() == count*(count-1)/2 })
 	t.Logf("%d sockets for %d pairs after %v", sockets(), count*(count-1)/2, time.Since(start))
+	var heap runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&heap)
+	t.Logf("soak: a membership of %d, of those that share a process | %d goroutines, %.1f MiB of heap", count, runtime.NumGoroutine()/count, float64(heap.HeapAlloc)/count/(1<<20))
 	victim := nodes[count-1]
 	rest := nodes[:count-1]
 	victim.stop()

@@ -48,9 +48,9 @@ func TestFiveBehindOneTunnel(t *testing.T) {
 	for _, s := range sites[1:] {
 		in, out := float64(after[s.address][0]-before[s.address][0])/over, float64(after[s.address][1]-before[s.address][1])/over
 		hub[0], hub[1] = hub[0]+in, hub[1]+out
-		t.Logf("soak: at rest for %.0f s, %s sends %.0f B/s and gets %.0f B/s through the tunnel", over, s.name, in, out)
+		t.Logf("soak: %.0f s at rest, a hidden node of five, through the tunnel | %.0f B/s out, %.0f B/s in", over, in, out)
 	}
-	t.Logf("soak: at rest for %.0f s, the hub of five gets %.0f B/s and sends %.0f B/s through the tunnel", over, hub[0], hub[1])
+	t.Logf("soak: %.0f s at rest, the hub of five, all that goes through its tunnel | %.0f B/s in, %.0f B/s out, %d requests since joining", over, hub[0], hub[1], proxy.counts("a").total()-4)
 	for _, p := range players {
 		if lines := append(p.changed("failed"), p.changed("suspect")...); len(lines) > 0 {
 			t.Logf("%s: %q", p.name, lines)

@@ -56,7 +56,7 @@ func TestATeamBehindOneTunnel(t *testing.T) {
 	logsOnFailure(t, b, c)
 	three := []*player{a, b, c}
 	within(t, limit(5*time.Second), "all three list all three", each(three, func(p *player) error { return p.lists("a", "b", "c") }))
-	t.Logf("all three listed all three %v after the last was started", time.Since(c.started).Round(time.Millisecond))
+	t.Logf("soak: all three list all three, from the start of the last process | %v", time.Since(c.started).Round(time.Millisecond))
 	if w.reaches("b", siteC.address+":5001") || w.reaches("c", siteB.address+":5001") {
 		t.Fatal("b and c must not reach each other")
 	}
@@ -96,7 +96,7 @@ func TestATeamBehindOneTunnel(t *testing.T) {
 	after := passed(proxy.captures())
 	rate := func(b, a int) float64 { return float64(a-b) / atRest().Seconds() }
 	// In the first seconds the news of the last rounds still goes round.
-	t.Logf("at rest for %v the tunnel took %.0f B/s to a and %.0f B/s from it, for b and c together", atRest(), rate(before[0], after[0]), rate(before[1], after[1]))
+	t.Logf("soak: %v at rest, the hub of three, all that goes through its tunnel | %.0f B/s in, %.0f B/s out, %d requests since joining", atRest(), rate(before[0], after[0]), rate(before[1], after[1]), proxy.counts("a").total()-2)
 	searchCaptures(t, proxy.captures(), token, 2)
 
 	// Somebody outside asks a hidden node through the relay, and sees two of its addresses.
@@ -118,7 +118,7 @@ func TestATeamBehindOneTunnel(t *testing.T) {
 	proxy.close(urlA, false)
 	siteA.tunnelURL("http://10.89.0.2")
 	took := within(t, limit(5*time.Second), "all have the new address", each(three, func(p *player) error { return hasURL(p, "a", "http://10.89.0.2") }))
-	t.Logf("all had the new address after %v", took)
+	t.Logf("soak: a new address of the tunnel is known by all | %v", took.Round(time.Millisecond))
 	votesGoOn(t, three, "a", "b", "c")
 	within(t, patience, "b and c have their new addresses", each(three, func(p *player) error {
 		if err := hasURL(p, "b", "http://10.89.0.2/via/"+ids["b"]); err != nil {
@@ -142,7 +142,7 @@ func TestATeamBehindOneTunnel(t *testing.T) {
 	proxy.close(urlA2, true)
 	siteA.tunnelURL("http://10.89.0.3")
 	took = within(t, limit(5*time.Second), "all have the new address", each(four, func(p *player) error { return hasURL(p, "a", "http://10.89.0.3") }))
-	t.Logf("with all connections cut, all had the new address after %v", took)
+	t.Logf("soak: the same with all connections cut | %v", took.Round(time.Millisecond))
 	within(t, limit(5*time.Second), "all four are in touch", each(four, func(p *player) error { return p.lists("a", "b", "c", "d") }))
 	votesGoOn(t, four, "a", "b", "c", "d")
 	for _, p := range four {
@@ -161,7 +161,7 @@ func TestATeamBehindOneTunnel(t *testing.T) {
 		}
 		return err
 	}))
-	t.Logf("b and c moved to d in %v", took)
+	t.Logf("soak: the relay dies: the hidden ones are with another | %v", took.Round(time.Millisecond))
 	took = within(t, limit(30*time.Second), "they say that a failed", each(rest, func(p *player) error { return p.says("a", "failed") }))
 	t.Logf("and said that a had failed %v later", took)
 	for _, p := range rest {
@@ -216,7 +216,7 @@ func TestHiddenNodesComeToWhoeverTakesTheAddressOver(t *testing.T) {
 			return err
 		}),
 	))
-	t.Logf("b and c moved to d in %v", took)
+	t.Logf("soak: the only reachable node dies, another takes its address over: all decide together again | %v", took.Round(time.Millisecond))
 }
 
 // passed returns how many bytes came in from the public side and went out to it.
