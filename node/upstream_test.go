@@ -26,6 +26,7 @@ import (
 // made to do something else.
 type flask struct {
 	*httptest.Server
+	right   http.HandlerFunc // what the app does
 	instead atomic.Pointer[http.HandlerFunc]
 }
 
@@ -36,11 +37,7 @@ func newFlask(t *testing.T, kind ml.Kind) *flask {
 		t.Fatal(err)
 	}
 	f := &flask{}
-	f.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if h := f.instead.Load(); h != nil {
-			(*h)(w, r)
-			return
-		}
+	f.right = func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Server", "Werkzeug/3.0.1 Python/3.11.2")
 		if r.URL.Path != "/predict" || r.Method != http.MethodGet {
 			http.NotFound(w, r)
@@ -60,6 +57,13 @@ func newFlask(t *testing.T, kind ml.Kind) *flask {
 			t.Error(err)
 		}
 		fmt.Fprintf(w, "{\n  \"prediction\": %d\n}\n", y)
+	}
+	f.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if h := f.instead.Load(); h != nil {
+			(*h)(w, r)
+			return
+		}
+		f.right(w, r)
 	}))
 	t.Cleanup(f.Close)
 	return f
@@ -292,6 +296,47 @@ func TestWhateverAnUpstreamDoesItsNodeAnswersOrSaysWhat(t *testing.T) {
 				t.Errorf("/readyz: %v", err)
 			}
 		})
+	}
+}
+
+func TestAnUpstreamThatStumblesAtEveryThirdCallCostsThatVoteAlone(t *testing.T) {
+	app := newFlask(t, ml.SVM)
+	members := nodetest.Start(t, 3, func(i int, cfg *node.Config) {
+		if i == 2 {
+			cfg.Upstream, cfg.Name = app.URL, "n2-upstream"
+		}
+	})
+	members[2].Wait("understood", func() bool { _, err := members[2].Client.Ready(t.Context()); return err == nil })
+	var calls atomic.Int64
+	app.do(func(w http.ResponseWriter, r *http.Request) {
+		if calls.Add(1)%3 == 0 {
+			http.Error(w, `{"error":"worker timeout"}`, http.StatusInternalServerError)
+			return
+		}
+		app.right(w, r)
+	})
+	// The node looks after its upstream now and then, so the third call is not always a vote's.
+	seen := map[string]int{}
+	for round := 0; round < 9 || seen["http_error"] == 0 && round < 100; round++ {
+		r, err := members[0].Client.Consensus(t.Context(), setosa, api.ConsensusOptions{Wait: "all"})
+		if err != nil || r.Label != "setosa" {
+			t.Fatalf("%+v %v", r, err)
+		}
+		for _, v := range r.Votes {
+			if v.Node != string(members[2].ID()) {
+				continue
+			}
+			seen[v.Outcome]++
+			if v.Outcome == "http_error" && (!strings.Contains(v.Reason, "worker timeout") || r.Status != "degraded" || r.Counted != 2) {
+				t.Errorf("%+v, status %s, %d counted", v, r.Status, r.Counted)
+			}
+		}
+		if _, err := members[2].Client.Ready(t.Context()); err != nil {
+			t.Errorf("not ready: %v", err)
+		}
+	}
+	if seen["ok"] == 0 || seen["http_error"] == 0 || len(seen) != 2 {
+		t.Errorf("%v", seen)
 	}
 }
 
