@@ -136,3 +136,26 @@ func TestCrossValidationCopesWithSmallClasses(t *testing.T) {
 		}
 	}
 }
+
+// By hand: rows a a a b b c, said a a b b c a; nobody is or says d, which counts in no mean.
+// Precision of a is 2/3, of b 1/2, of c 0; recall 2/3, 1/2, 0; F1 2/3, 1/2, 0.
+func TestMeansOverLabelsLeaveOutThoseThatDoNotOccur(t *testing.T) {
+	task := mustTask(t, []string{"x"}, []string{"a", "b", "c", "d"})
+	e, err := ml.EvaluateLabels(task, []int{0, 0, 0, 1, 1, 2}, []int{0, 0, 1, 1, 2, 0})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f1, macro := e.Scores()
+	want := []float64{2.0 / 3, 0.5, 0, 0}
+	for k := range want {
+		if math.Abs(f1[k]-want[k]) > 1e-12 {
+			t.Errorf("F1 of %s is %v, want %v", task.Labels[k], f1[k], want[k])
+		}
+	}
+	mean := (2.0/3 + 0.5) / 3
+	for what, got := range map[string]float64{"precision": macro.Precision, "recall": macro.Recall, "F1": macro.F1} {
+		if math.Abs(got-mean) > 1e-12 {
+			t.Errorf("the mean %s is %v, want %v", what, got, mean)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -16,6 +17,9 @@ import (
 	"caucus/ml"
 	"caucus/node"
 	"caucus/node/api"
+	"caucus/node/assess"
+	"caucus/node/assess/page"
+	"caucus/node/consensus"
 	"caucus/node/nodetest"
 )
 
@@ -209,4 +213,49 @@ func TestWithoutTheTokenTheRestIsMeasuredAllTheSame(t *testing.T) {
 	if e = evaluated(t, proxy.URL+"#"+token.String(), manyIrises(t, 1)); len(e.Methods) != 5 || len(e.Notes) != 0 {
 		t.Errorf("with the token: %d methods, notes %q", len(e.Methods), e.Notes)
 	}
+}
+
+// FuzzEvaluatedAnswer: whatever a node answers, and says of weights, is an error or a report.
+func FuzzEvaluatedAnswer(f *testing.F) {
+	task := ml.Iris().Task
+	f.Add([]byte(`{"predictions":[0,1],"rule":"majority","results":[{"shares":[1,0,0]},{"shares":[0,1,0]}],"votes_by_node":[
+		{"node":"a","name":"a","outcome":"ok","labels":[0,1],"probabilities":[[1,0,0],[0.2,0.5,0.3]]},
+		{"node":"b","name":"b","outcome":"ok","labels":[0,2]},{"node":"c","name":"c","outcome":"timeout","labels":[]}]}`),
+		[]byte(`{"labels":12,"members":[{"id":"a","score":0.9,"weight":2.5,"voice":1},{"id":"b","score":0.5,"weight":0,"voice":1}],
+		"rules":[{"rule":"majority","rows":12,"loss":3},{"rule":"member","member":"a","rows":12,"loss":1}]}`))
+	f.Add([]byte(`{"predictions":[0,0],"rule":"majority","votes_by_node":[{"node":"a","outcome":"ok","probabilities":[[1,0,0],[1,0,0]]}]}`), []byte(`{}`))
+	f.Add([]byte(`{"predictions":[-1,-1],"rule":"em","votes_by_node":[{"node":"a","outcome":"ok","labels":[0,9]},{"node":"a"}]}`), []byte(`{}`))
+	f.Fuzz(func(t *testing.T, answer, weights []byte) {
+		var reply api.ConsensusBatchReply
+		var w api.WeightsReply
+		if json.Unmarshal(answer, &reply) != nil || json.Unmarshal(weights, &w) != nil {
+			return
+		}
+		for _, method := range []consensus.Method{consensus.Auto, consensus.EM} {
+			sheet := assess.NewSheet(task)
+			for _, known := range []bool{true, false} {
+				b, err := batchOf(&reply, []int{0, 1}, method)
+				if err != nil {
+					return
+				}
+				if known {
+					b.Basis = w.Learnt(len(task.Labels))
+				}
+				if sheet.Add(b) != nil {
+					return
+				}
+			}
+			r, err := sheet.Report(assess.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			(&app{out: io.Discard}).showEvaluation(&evaluation{Report: r})
+			if err := page.Write(io.Discard, page.Head{}, r); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := json.Marshal(r); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
 }

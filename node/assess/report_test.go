@@ -197,12 +197,18 @@ func TestWhatDoesNotFitTogetherIsRefused(t *testing.T) {
 		}
 	}
 	for name, spoil := range map[string]func(*assess.Batch){
-		"no rows":             func(b *assess.Batch) { b.Actual = nil },
-		"a class too high":    func(b *assess.Batch) { b.Actual[0] = 3 },
-		"a vote for nothing":  func(b *assess.Batch) { b.Votes[0].Labels[0] = 9 },
-		"votes too many":      func(b *assess.Batch) { b.Votes[0].Labels = []int{0, 1} },
-		"answers too few":     func(b *assess.Batch) { b.Answer.Labels = nil },
-		"odd probabilities":   func(b *assess.Batch) { b.Votes[0].Probabilities = [][]consensus.Millionths{{1, 2}} },
+		"no rows":            func(b *assess.Batch) { b.Actual = nil },
+		"a class too high":   func(b *assess.Batch) { b.Actual[0] = 3 },
+		"a vote for nothing": func(b *assess.Batch) { b.Votes[0].Labels[0] = 9 },
+		"votes too many":     func(b *assess.Batch) { b.Votes[0].Labels = []int{0, 1} },
+		"answers too few":    func(b *assess.Batch) { b.Answer.Labels = nil },
+		"odd probabilities":  func(b *assess.Batch) { b.Votes[0].Probabilities = [][]consensus.Millionths{{1, 2}} },
+		"no labels but shares": func(b *assess.Batch) {
+			b.Votes[0].Said = assess.Said{Probabilities: [][]consensus.Millionths{{1_000_000, 0, 0}}}
+		},
+		"a member twice":      func(b *assess.Batch) { b.Votes = append(b.Votes, b.Votes[0]) },
+		"a share above 1":     func(b *assess.Batch) { b.Votes[0].Probabilities = [][]consensus.Millionths{{2_000_000, 0, 0}} },
+		"shares too small":    func(b *assess.Batch) { b.Votes[0].Probabilities = [][]consensus.Millionths{{500_000, 0, 0}} },
 		"a rule of no method": func(b *assess.Batch) { b.Answer.Method, b.Answer.Rule = consensus.Soft, "x" },
 	} {
 		s, b := assess.NewSheet(task), good()

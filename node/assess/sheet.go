@@ -141,6 +141,11 @@ func (s *Sheet) check(b *Batch) error {
 			if len(p) != 0 && len(p) != k {
 				return fmt.Errorf("assess: %s gives %d probabilities for row %d; the task has %d labels", what, len(p), i, k)
 			}
+			for _, x := range p {
+				if x < 0 || x > consensus.One {
+					return fmt.Errorf("assess: %s gives the probability %v for row %d", what, x.Float(), i)
+				}
+			}
 		}
 		return nil
 	}
@@ -149,10 +154,22 @@ func (s *Sheet) check(b *Batch) error {
 			return fmt.Errorf("assess: row %d is of class %d; the task has %d", i, y, k)
 		}
 	}
+	seen := map[string]bool{}
 	for i := range b.Votes {
-		if v := &b.Votes[i]; len(v.Labels) > 0 {
-			if err := fits(v.Name, &v.Said); err != nil {
-				return err
+		v := &b.Votes[i]
+		if seen[v.Node] {
+			return fmt.Errorf("assess: the member %s is there twice", v.Node)
+		}
+		seen[v.Node] = true
+		if len(v.Labels) == 0 && len(v.Probabilities) == 0 {
+			continue // it did not vote
+		}
+		if err := fits(v.Name, &v.Said); err != nil {
+			return err
+		}
+		for row := range v.Labels {
+			if x := vote(v, row); x.Outcome == consensus.OK && x.Check(k) != consensus.OK {
+				return fmt.Errorf("assess: the probabilities of %s for row %d have not a sum of 1", v.Name, row)
 			}
 		}
 	}
