@@ -77,7 +77,7 @@ func (a *app) report(ctx context.Context, cmd *cobra.Command, err error) int {
 		if rest, ok := strings.CutPrefix(try, "caucus "); ok {
 			try = a.self + " " + rest
 		}
-		fmt.Fprintf(a.err, "%s %s\n", a.errStyle.bold("Try:"), try)
+		fmt.Fprintf(a.err, "%s %s\n", a.errStyle.bold("Try:"), printable(try))
 	}
 	return code
 }
@@ -202,7 +202,11 @@ func plain(sentence string) string {
 // oneLine keeps what a stranger sent from repainting the terminal, or from turning the
 // direction in which it writes.
 func oneLine(s string) string {
-	s = strings.Join(strings.Fields(s), " ")
+	return printable(strings.Join(strings.Fields(s), " "))
+}
+
+// printable is oneLine for what has its spaces where it wants them.
+func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {
 			return r

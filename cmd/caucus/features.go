@@ -122,7 +122,7 @@ func featureIndex(features []string, name string) int {
 func example(features []string) string {
 	parts := make([]string, len(features))
 	for i, f := range features {
-		parts[i] = f + "=1.0"
+		parts[i] = quoted(f + "=1.0")
 	}
 	return "caucus consensus " + strings.Join(parts, " ")
 }

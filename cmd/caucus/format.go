@@ -61,7 +61,7 @@ func size(n int64) string {
 // quoted puts a file's name into quotes where a shell would take it apart.
 func quoted(s string) string {
 	plain := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./:,+@%~", r)
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./:,+@%~=", r)
 	}
 	if s != "" && strings.TrimFunc(s, plain) == "" {
 		return s
@@ -94,7 +94,7 @@ func plural(n int, noun string) string {
 // shortID is enough of an id to tell members apart.
 func shortID(id string) string {
 	if len(id) > 4 {
-		return id[:4]
+		id = id[:4]
 	}
-	return id
+	return oneLine(id)
 }

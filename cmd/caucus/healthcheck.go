@@ -50,7 +50,7 @@ Made for Docker's HEALTHCHECK: it prints one line and exits 0 or 1.`,
 			}
 		}
 		if err != nil {
-			fmt.Fprintf(a.err, "not ready: %v\n", err)
+			fmt.Fprintf(a.err, "not ready: %s\n", plain(err.Error()))
 			return said(exitFailure)
 		}
 		fmt.Fprintf(a.out, "ready: %s, %s\n", oneLine(ready.Name), plural(ready.Members, "member"))

@@ -117,8 +117,8 @@ func (a *app) invitation(ctx context.Context, r *reader, stateDir, publicURL str
 	case publicURL != "":
 		i.url = originOf(publicURL)
 	default:
-		i.url = card.URL
-		if i.url == "" {
+		// The line is for a shell, so what a node says of itself is not pasted into it unseen.
+		if i.url, err = identity.ParseURL(card.URL); err != nil {
 			i.url = originOf(r.address())
 		}
 	}

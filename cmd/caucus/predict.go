@@ -114,7 +114,7 @@ func (a *app) showPrediction(r *api.PredictReply) {
 		if label == r.Label {
 			paint = s.green
 		}
-		bar := strings.Repeat("#", int(p*20+0.5))
+		bar := strings.Repeat("#", int(min(max(p, 0), 1)*20+0.5))
 		t.add(painted(oneLine(label), paint), number(share(p)), painted(bar, paint))
 	}
 	t.write(a.out, s)

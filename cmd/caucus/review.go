@@ -90,7 +90,11 @@ func (a *app) review(ctx context.Context, c *api.Client, limit int) error {
 			return err
 		}
 		given++
-		fmt.Fprintf(a.out, "  %s; the evidence now has %s\n\n", a.outStyle.green(reply.Rows[0].Status), plural(reply.Labels, "labelled row"))
+		status := "given"
+		if len(reply.Rows) > 0 {
+			status = oneLine(reply.Rows[0].Status)
+		}
+		fmt.Fprintf(a.out, "  %s; the evidence now has %s\n\n", a.outStyle.green(status), plural(reply.Labels, "labelled row"))
 	}
 	fmt.Fprintf(a.err, "%s given\n", plural(given, "label"))
 	return nil

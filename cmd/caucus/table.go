@@ -36,7 +36,9 @@ func (t *table) write(w io.Writer, s style) {
 	used := make([]bool, len(t.head))
 	right := make([]bool, len(t.head))
 	for _, row := range t.rows {
-		for i, c := range row {
+		for i := range row {
+			row[i].text = printable(row[i].text) // most of it is somebody else's word
+			c := row[i]
 			width[i] = max(width[i], utf8.RuneCountInString(c.text))
 			used[i] = used[i] || c.text != ""
 			right[i] = right[i] || c.right
@@ -44,6 +46,7 @@ func (t *table) write(w io.Writer, s style) {
 	}
 	head := make([]cell, len(t.head))
 	for i, h := range t.head {
+		h = printable(h)
 		width[i] = max(width[i], utf8.RuneCountInString(h))
 		head[i] = cell{text: h, paint: s.dim, right: right[i]}
 	}

@@ -76,7 +76,7 @@ func showConsensus(w io.Writer, r *api.ConsensusReply, indent string, s style) {
 		fmt.Fprintf(w, "%s%s\n", indent, s.dim("counted by "+r.Rule+" votes: "+oneLine(r.Reason)))
 	}
 	if r.Tie {
-		notes = append(notes, "it is a tie, decided by "+r.TieBreak)
+		notes = append(notes, "it is a tie, decided by "+oneLine(r.TieBreak))
 	}
 	switch r.Status {
 	case "minority":
