@@ -102,8 +102,9 @@ func (l *learner) snapshot() *evidence.Snapshot {
 	return l.log.Snapshot()
 }
 
-// run learns whenever the evidence or the members have changed, until ctx ends. Learning
-// takes at most a fifth of one core's time: however fast labels come in, the rest is for rounds.
+// run learns whenever the evidence or the members have changed, until ctx ends. However fast
+// labels come in, it then pauses four times as long as it took, so that a fifth of one core
+// does; but a second at most, since who gives labels waits for what they teach.
 func (l *learner) run(ctx context.Context, members func() <-chan struct{}, invited func() *invited) {
 	for {
 		changed := members()
