@@ -218,6 +218,34 @@ func TestATableOfAnEvaluationFitsATerminal(t *testing.T) {
 	}
 }
 
+func TestWordsOfMembersAndFilesDoNotSteerTheTerminal(t *testing.T) {
+	const steer = "\x1b]0;mine\x07\x1b[2J\r\n\u009b31m"
+	made := assesstest.Made{
+		Rows: 60, Labels: []string{"a", "b"}, Skills: []float64{.9, .8, .5}, Silent: 20, Seed: 1,
+		Names: []string{"ana" + steer, "bo" + steer, "cy" + steer},
+	}
+	sheet, err := made.Sheet()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := sheet.Report(assess.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range r.Members {
+		r.Members[i].Reason += steer
+	}
+	for i := range r.Methods {
+		r.Methods[i].Reason += steer
+	}
+	r.Notes, r.Labels = append(r.Notes, steer), []string{"a" + steer, "b" + steer}
+	var out bytes.Buffer
+	(&app{out: &out}).showEvaluation(&evaluation{Data: "data" + steer + ".csv", Report: r})
+	if at := strings.IndexFunc(out.String(), func(c rune) bool { return c != '\n' && (c < 0x20 || c >= 0x7f && c < 0xa0) }); at >= 0 {
+		t.Errorf("a control character reaches the terminal: %q", out.String()[max(0, at-40):at+10])
+	}
+}
+
 func TestWhatEvaluateIsAskedWronglyIsSaid(t *testing.T) {
 	for _, tt := range []struct{ args, stderr string }{
 		{"--method median", `--method: .*"median".* majority`},
