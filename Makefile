@@ -8,7 +8,7 @@ VERSION     ?= $(shell git describe --tags --always --dirty --abbrev=12 2>/dev/n
 PLATFORMS   ?= linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 
 .DEFAULT_GOAL := help
-.PHONY: help up build release test race lint format vet imports staticcheck tidy fuzz bench soak compose-scene image
+.PHONY: help up build release test race lint format vet imports staticcheck tidy fuzz bench soak screenshots compose-scene image
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,7 +50,7 @@ format: ## list files that gofumpt would change
 
 vet: ## run go vet
 	$(GO) vet ./...
-	$(GO) vet -tags compose,bench . ./bench ./cluster
+	$(GO) vet -tags compose,bench,screenshots . ./bench ./cluster ./node/web
 
 staticcheck: ## run staticcheck
 	$(STATICCHECK) ./...
@@ -73,6 +73,9 @@ bench: ## print the speed figures, as ratios against baselines taken in the same
 
 soak: ## measure what takes long: an hour, as root for the scenes (SOAK=overload for one part)
 	$(GO) test -tags bench -count=1 -timeout 3h -run "^TestSoak$$/$(SOAK)" -v ./bench | grep -v "^ *\(---\|===\|PASS\)"
+
+screenshots: ## take the pictures in docs/images anew (needs Chromium)
+	$(GO) test -tags screenshots -count=1 -timeout 10m -run '^TestScreenshots' -v ./node/web | grep -E '\.png|FAIL|^ok'
 
 image: ## build the container image
 	docker build --build-arg VERSION=$(VERSION) -t caucus:local .

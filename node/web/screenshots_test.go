@@ -24,19 +24,27 @@ import (
 
 const images = "../../docs/images"
 
-// picture saves the page as it is, from its top and as high as it is, or up to a height.
-func (b *browser) picture(name string, width, most int64) {
+// part is what of the page a picture shows: from the top of one element to the bottom of
+// another, with some room around. Empty: from the top of the page, or to its end.
+type part struct{ from, to string }
+
+// picture saves a part of the page as it is.
+func (b *browser) picture(name string, width int64, p part) {
 	b.t.Helper()
 	b.do(chromedp.EmulateViewport(width, 900))
 	eval[any](b, `scrollTo(0, 0); document.activeElement.blur(); getSelection().removeAllRanges(); 1`)
 	high := eval[int64](b, `Math.ceil(document.documentElement.scrollHeight)`)
-	if most > 0 {
-		high = min(high, most)
-	}
 	b.do(chromedp.EmulateViewport(width, high)) // all of it is in view, so that nothing is painted late
 	b.wait(`document.getAnimations().length === 0`)
+	top, bottom := 0.0, float64(eval[int64](b, `Math.ceil(document.documentElement.scrollHeight)`))
+	if p.from != "" {
+		top = eval[float64](b, `document.querySelector("`+p.from+`").getBoundingClientRect().top + scrollY`) - 20
+	}
+	if p.to != "" {
+		bottom = eval[float64](b, `document.querySelector("`+p.to+`").getBoundingClientRect().bottom + scrollY`) + 20
+	}
 	shot, err := chromedp.Run(b.ctx, func(ctx context.Context, t *chromedp.Target) (page.CaptureScreenshotResult, error) {
-		return cdp.Call(ctx, t, page.CaptureScreenshot, page.CaptureScreenshotParams{})
+		return cdp.Call(ctx, t, page.CaptureScreenshot, page.CaptureScreenshotParams{Clip: &page.Viewport{Y: top, Width: float64(width), Height: bottom - top, Scale: 1}})
 	})
 	if err != nil {
 		b.t.Fatal(err)
@@ -45,16 +53,20 @@ func (b *browser) picture(name string, width, most int64) {
 	if err := os.WriteFile(path, shot.Data, 0o644); err != nil {
 		b.t.Fatal(err)
 	}
-	b.t.Logf("%s: %d x %d, %d KiB", path, width, high, len(shot.Data)>>10)
+	b.t.Logf("%s: %d x %.0f, %d KiB", path, width, bottom-top, len(shot.Data)>>10)
 }
 
 // both saves a picture in light and in dark colours.
-func (b *browser) both(name string, width, most int64) {
+func (b *browser) both(name string, width int64, p part) {
 	b.t.Helper()
-	b.theme("light")
-	b.picture(name+"-light", width, most)
-	b.theme("dark")
-	b.picture(name+"-dark", width, most)
+	b.one(name, "light", width, p)
+	b.one(name, "dark", width, p)
+}
+
+func (b *browser) one(name, theme string, width int64, p part) {
+	b.t.Helper()
+	b.theme(theme)
+	b.picture(name+"-"+theme, width, p)
 }
 
 func (b *browser) theme(name string) {
@@ -101,21 +113,27 @@ func TestScreenshotsOfThree(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for i, k := range []int{0, 100, 60, 120, 30, 68, 110, 127} {
-		if _, err := members[i%3].Client.Consensus(t.Context(), rows[k], api.ConsensusOptions{Wait: "all"}); err != nil {
+	border := [][]float64{{6, 2.8, 4.9, 1.7}, {6.2, 2.8, 5.1, 1.5}, {5.6, 2.8, 4.8, 1.6}}
+	if _, err := members[0].Client.Feedback(t.Context(), border[:1], kinds[2:]); err != nil {
+		t.Fatal(err)
+	}
+	for i, row := range [][]float64{rows[0], rows[100], border[1], rows[60], rows[120], border[2], rows[30], rows[68]} {
+		if _, err := members[i%3].Client.Consensus(t.Context(), row, api.ConsensusOptions{Wait: "all"}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	b := open(t, members[0].URL+"/", 1280)
 	b.settled()
-	b.ask(6.1, 2.9, 4.8, 1.8)
-	b.ask(6, 2.8, 4.9, 1.7)
+	b.ask(6.4, 2.8, 5.3, 1.5)
+	b.ask(6, 2.8, 5, 1.7)
 	b.wait(`document.querySelectorAll(".round-list > li").length === 10`)
 	b.do(chromedp.Click(chromedp.CSS(`#truth .chip:nth-child(3)`)))
-	b.wait(`document.querySelector("#truth .moves") && document.querySelectorAll(".review-line").length === 3`)
+	b.wait(`document.querySelector("#truth .moves") && document.querySelectorAll(".review-line").length === 4`)
 	b.settled()
-	b.both("dashboard", 1280, 0)
-	b.both("dashboard-phone", 390, 0)
+	b.both("dashboard", 1280, part{to: ".map"})
+	b.both("learning", 1280, part{from: ".learning", to: ".review"})
+	b.both("dashboard-phone", 390, part{to: ".members"})
+	b.both("learning-phone", 390, part{from: ".learning", to: ".review"})
 }
 
 func TestScreenshotsOfTwelve(t *testing.T) {
@@ -145,8 +163,8 @@ func TestScreenshotsOfTwelve(t *testing.T) {
 	b.wait(drawn)
 	b.ask(6.1, 2.9, 4.8, 1.8)
 	b.settled()
-	b.both("twelve", 1280, 0)
-	b.both("twelve-phone", 390, 0)
+	b.one("twelve", "light", 1280, part{to: ".map"})
+	b.one("twelve-phone", "dark", 390, part{to: ".members"})
 }
 
 func TestScreenshotsOfWine(t *testing.T) {
@@ -162,8 +180,8 @@ func TestScreenshotsOfWine(t *testing.T) {
 	b.do(chromedp.Click(chromedp.CSS("#submit")))
 	b.settled()
 	b.wait(`document.getElementById("trust")`)
-	b.both("no-quorum", 1280, 0)
-	b.both("no-quorum-phone", 390, 0)
+	b.one("no-quorum", "light", 1280, part{to: ".members"})
+	b.one("no-quorum-phone", "dark", 390, part{to: ".members"})
 }
 
 func TestScreenshotsOfTheDoor(t *testing.T) {
@@ -174,6 +192,6 @@ func TestScreenshotsOfTheDoor(t *testing.T) {
 	m := nodetest.StartOne(t, 0, func(_ int, cfg *node.Config) { cfg.Token = &token })
 	b := open(t, elsewhere(t, m.URL)+"/", 1280)
 	b.wait(`!document.getElementById("door").hidden`)
-	b.both("door", 1280, 0)
-	b.both("door-phone", 390, 0)
+	b.one("door", "light", 1280, part{})
+	b.one("door-phone", "dark", 390, part{})
 }

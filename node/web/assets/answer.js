@@ -109,7 +109,7 @@ export class Answer {
       el("div", null,
         el("p", null, el("strong", null, t.title), " ", t.text.join(" ")),
         notes.map((n) => el("p", null, n)),
-        t.todo?.length ? el("ul", null, t.todo.map((x) => el("li", null, x))) : null));
+        t.todo?.length ? el("ul", null, t.todo.map((x) => el("li", null, whole(x)))) : null));
   }
 
   // shares is an object from label to share.
@@ -154,3 +154,6 @@ export class Answer {
     return el("span", { class: "mix" }, strip(this.#labels.map((l) => p[l] ?? 0), all), el("span", { class: "figure" }, percent(p[label] ?? 0)));
   }
 }
+
+// A flag is copied as one piece, so it stays on one line.
+const whole = (text) => text.split(/(--[a-z-]+)/).map((part, i) => (i % 2 === 1 ? el("span", { class: "figure" }, part) : part));

@@ -56,7 +56,7 @@ export class Learning {
   #line(w) {
     const disputed = w.disputed > 0 ? ` ${plural(w.disputed, "row")} left out, since those who labelled them are evenly split.` : "";
     if (w.labels === 0) return `No labels yet, so every vote counts one.${disputed}`;
-    return `${plural(w.labels, "labelled row")}. The rule auto now is ${ruleName(w.auto, this.#members)}: ${w.auto.reason}.${disputed}`;
+    return `${plural(w.labels, "labelled row")}. The rule auto is now ${ruleName(w.auto, this.#members)} (${w.auto.reason}).${disputed}`;
   }
 
   #empty() {

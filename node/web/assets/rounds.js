@@ -65,7 +65,7 @@ export class Rounds {
         el("span", { class: "label" }, swatch(isBatch(r) || none ? -1 : this.#labels.indexOf(r.label)), what),
         el("span", { class: `pill ${level}`, title: means }, word),
         el("span", { class: "muted" }, `${r.counted} of ${r.invited}, asked at ${this.#members.name(r.asked)}`),
-        isBatch(r) || none ? el("span") : doubt(r.disagreement)),
+        isBatch(r) || none ? el("span") : level === "bad" ? el("span", { class: "doubt bad-text" }, "not to be trusted") : doubt(r.disagreement)),
       el("div", { class: "inside" }, el("p", { class: "muted" }, "\u2026")));
     details.addEventListener("toggle", () => details.open && this.#open(r, details.lastChild));
     return el("li", null, details);

@@ -84,7 +84,7 @@ export class Truth {
 
   #rule(before, after) {
     const same = before && before.auto.rule === after.auto.rule && (before.auto.follows ?? "") === (after.auto.follows ?? "");
-    return `The rule auto ${same ? "stays" : "is now"} ${ruleName(after.auto, this.#members)}: ${after.auto.reason}.`;
+    return `The rule auto ${same ? "stays" : "is now"} ${ruleName(after.auto, this.#members)} (${after.auto.reason}).`;
   }
 
   // Who was right, and what that did to each weight.
