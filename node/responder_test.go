@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"caucus/cluster/identity"
 	"caucus/cluster/session"
 	"caucus/ml"
 	"caucus/node/api"
@@ -61,6 +62,59 @@ func TestQuestionsThatDoNotFitAreRefusedInWords(t *testing.T) {
 	var a session.Answer
 	if err := a.Decode(p.Answer(t.Context(), idOf(1), big.Append(nil), nil)); err != nil || len(a.Labels) != 1000 {
 		t.Errorf("%d labels, %v", len(a.Labels), err)
+	}
+}
+
+func TestTheResponderSignsTogetherWhatComesTogether(t *testing.T) {
+	key, err := identity.Generate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	asker := identity.ID(strings.Repeat("a", 32))
+	s := newBench(t, 1)
+	p := &responder{local: s.local, key: key, votes: s.engine.metrics.own, log: s.engine.log}
+	question := func(i int) session.Question {
+		return session.Question{Round: [16]byte{byte(i)}, Task: s.local.digest, Columns: 4, Rows: []float64{1, 2, 3, float64(i)}, Sign: true, Jointly: true}
+	}
+	// Those that cannot be answered are refused each for itself, and the others are signed without them.
+	odd := map[int]session.Question{1: question(1), 4: question(4)}
+	for i, q := range odd {
+		q.Task[0]++
+		odd[i] = q
+	}
+	for _, n := range []int{6, 3, 2} { // the memory is used again
+		var asks [][]byte
+		for i := range n {
+			q, isOdd := odd[i]
+			if !isOdd {
+				q = question(i)
+			}
+			asks = append(asks, q.Append(nil))
+		}
+		var checked session.Checked
+		good, heard, signatures := 0, 0, map[string]bool{}
+		p.AnswerJointly(t.Context(), asker, asks, func(i int, b []byte) {
+			var a session.Answer
+			if err := a.Decode(b); err != nil || i != heard {
+				t.Fatalf("answer %d: %d %v", heard, i, err)
+			}
+			heard++
+			if _, isOdd := odd[i]; isOdd {
+				if consensus.Outcome(a.Outcome) != consensus.BadSchema || len(a.Labels)+len(a.Signature) > 0 || !a.Inclusion.Alone() {
+					t.Errorf("answer %d: %+v", i, a)
+				}
+				return
+			}
+			q := question(i)
+			if err := checked.VerifyAnswer(key.Public(), asker, key.ID(), &q, &a); err != nil || a.Fingerprint != s.local.fingerprint {
+				t.Errorf("answer %d: %v", i, err)
+			}
+			good++
+			signatures[string(a.Signature)] = true
+		})
+		if heard != n || len(signatures) != 1 {
+			t.Errorf("%d answers to %d questions, %d signatures on %d votes", heard, n, len(signatures), good)
+		}
 	}
 }
 

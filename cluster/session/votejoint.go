@@ -54,11 +54,13 @@ type JointSigner struct {
 }
 
 // Sign signs answers, k's own to the questions of one row each that requester asked, with
-// one signature if there are several; at most merkle.MaxLeaves. Every Fingerprint must be
-// set. The answers share the signature's memory.
+// one signature if there are several. Every Fingerprint must be set. An error wraps ErrFrame.
 func (j *JointSigner) Sign(k *identity.Key, requester identity.ID, questions []*Question, answers []*Answer) error {
 	if len(answers) == 1 {
 		return SignAnswer(k, requester, questions[0], answers[0])
+	}
+	if len(answers) > merkle.MaxLeaves {
+		return fmt.Errorf("%w: %d answers to be signed together, the limit is %d", ErrFrame, len(answers), merkle.MaxLeaves)
 	}
 	j.leaves = j.leaves[:0]
 	for i, a := range answers {
@@ -85,7 +87,7 @@ func (j *JointSigner) Sign(k *identity.Key, requester identity.ID, questions []*
 	return nil
 }
 
-// Checked remembers which joint signatures of one voter were found good, so that each is
+// Checked remembers which joint signatures of a voter were found good, so that each is
 // checked once and not once a vote. The zero value is empty. It may be used by several
 // goroutines at once.
 type Checked struct {
