@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"caucus/internal/testlog"
 	"caucus/ml"
@@ -200,9 +199,10 @@ func TestTwoOfFiveNodesThatAreLateChangeNoLabel(t *testing.T) {
 		m.IsQuick, m.Before = false, func() { <-release }
 		return nodetest.ModelOf(i, m)
 	}
-	nodes := nodetest.Start(t, 5, late(3), late(4), func(_ int, cfg *node.Config) {
-		cfg.Deadline, cfg.PeerTimeout = time.Minute, time.Minute // however slow this machine is
-	})
+	nodes := nodetest.Start(t, 5, late(3), late(4), patient)
+	for _, m := range nodes[:2] {
+		m.Wait("it has sessions with all", func() bool { return len(m.Cluster().Sessions()) == 4 })
+	}
 	rows := [][]float64{setosa, {6.3, 2.8, 5.1, 1.5}, {6.7, 3.1, 5.6, 2.4}} // on each of which the other three agree
 	var early []string
 	for k, row := range rows {

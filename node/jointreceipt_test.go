@@ -13,13 +13,17 @@ import (
 	"caucus/cluster/identity"
 	"caucus/cluster/session"
 	"caucus/ml"
+	"caucus/node"
 	"caucus/node/api"
 	"caucus/node/nodetest"
 	"caucus/node/receipt"
 )
 
+// patient is for rounds of which every vote has to be in time, however slow the machine is.
+func patient(_ int, cfg *node.Config) { cfg.Deadline, cfg.PeerTimeout = time.Minute, time.Minute }
+
 func TestReceiptsThatAreAskedForAtOnceShareSignaturesAndEachHolds(t *testing.T) {
-	nodes := nodetest.Start(t, 3)
+	nodes := nodetest.Start(t, 3, patient)
 	rows := nodetest.IrisRows()
 	var mu sync.Mutex
 	alone, together, signatures := 0, 0, map[string]int{}
@@ -118,7 +122,7 @@ func joinAs(t *testing.T, key *identity.Key, name string, r session.Responder, f
 }
 
 func TestAVoteWhoseSignatureDoesNotHoldIsShownAndNotCounted(t *testing.T) {
-	nodes := nodetest.Start(t, 2)
+	nodes := nodetest.Start(t, 2, patient)
 	key, err := identity.Generate()
 	if err != nil {
 		t.Fatal(err)
