@@ -101,6 +101,10 @@ func appendLabel(b []byte, label int) []byte {
 	return binary.BigEndian.AppendUint16(b, uint16(label))
 }
 
+// lastTime is the end of the year 9999 in Unix milliseconds: JSON has no later one, and an id has
+// room for some. One such round would make a failure of every list that it is in.
+const lastTime = 253_402_300_799_999
+
 // decodeSummary reads a stranger's bytes. Rounds of another task are kept too, but
 // without labels, whose indexes mean something else there.
 func decodeSummary(b []byte, task [32]byte, classes int) (*summary, bool) {
@@ -109,7 +113,7 @@ func decodeSummary(b []byte, task [32]byte, classes int) (*summary, bool) {
 	}
 	same := string(b[1:9]) == string(task[:8])
 	s := &summary{id: ulid.ULID(b[9:25]), status: consensus.Status(b[25])}
-	if s.status > consensus.NoQuorum || s.id.Time() > ulid.MaxTime() {
+	if s.status > consensus.NoQuorum || s.id.Time() > lastTime {
 		return nil, false
 	}
 	label := func(b []byte) int {

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"encoding/json"
 	"reflect"
 	"strings"
 	"testing"
@@ -44,6 +45,25 @@ func TestASummaryNeverExceedsABroadcast(t *testing.T) {
 	}
 	if s, ok := decodeSummary(b, [32]byte{}, 3); !ok || len(s.votes) < 15 || s.invited != 4 {
 		t.Errorf("%+v", s)
+	}
+}
+
+func TestARoundOfALaterYearThanJSONHasIsNotKept(t *testing.T) {
+	for _, c := range []struct {
+		at   time.Time
+		kept bool
+	}{{time.Now(), true}, {time.UnixMilli(lastTime), true}, {time.UnixMilli(lastTime + 1), false}, {ulid.Time(ulid.MaxTime()), false}} {
+		s := sampleSummary(1)
+		s.id = ulid.MustNew(uint64(c.at.UnixMilli()), ulid.DefaultEntropy())
+		got, ok := decodeSummary(s.encode([32]byte{}), [32]byte{}, 3)
+		if ok != c.kept {
+			t.Errorf("%v: kept %t", c.at, ok)
+		}
+		if ok {
+			if _, err := json.Marshal(ulid.Time(got.id.Time()).UTC()); err != nil {
+				t.Error(err)
+			}
+		}
 	}
 }
 
