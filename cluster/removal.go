@@ -269,7 +269,7 @@ func (m *Membership) dismiss(id identity.ID) {
 	ctx, cancel := context.WithTimeout(m.ctx, dismissWithin)
 	defer cancel()
 	if conn, err := m.sessions.Open(ctx, id, session.StreamRemoval); err == nil {
-		_ = conn.SetDeadline(m.now().Add(dismissWithin)) // never fails
+		_ = conn.SetDeadline(time.Now().Add(dismissWithin)) // never fails
 		if _, err = conn.Write(x.Signed); err == nil && conn.Close() == nil {
 			_, _ = conn.Read(make([]byte, 1)) // its end: the peer has taken it
 		}
@@ -280,7 +280,7 @@ func (m *Membership) dismiss(id identity.ID) {
 // hearRemoval takes the removal of this node from a peer that is about to end the session.
 func (m *Membership) hearRemoval(peer identity.ID, conn net.Conn) {
 	defer conn.Close()
-	_ = conn.SetDeadline(m.now().Add(dismissWithin)) // never fails
+	_ = conn.SetDeadline(time.Now().Add(dismissWithin)) // never fails
 	b, err := io.ReadAll(io.LimitReader(conn, identity.MaxRemoval+1))
 	if err != nil {
 		return
