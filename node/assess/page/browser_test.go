@@ -26,7 +26,7 @@ import (
 )
 
 // patience is no expectation: a loaded machine is slow.
-const patience = 2 * time.Minute
+const patience = 4 * time.Minute
 
 // tab is a tab of a headless Chromium that notes what should not happen.
 type tab struct {
