@@ -327,6 +327,9 @@ func live(t *testing.T, seed uint64) {
 // nothing is left running, is seen to by the bubble, which fails if a goroutine is. CAUCUS_ROBUST_SEEDS says how many
 // worlds there are, and CAUCUS_ROBUST_SEED which is the first.
 func TestInvariantsHoldUnderFaults(t *testing.T) {
+	if !memnet.Alone(t) {
+		return
+	}
 	number := func(name string, otherwise uint64) uint64 {
 		if n, err := strconv.ParseUint(os.Getenv(name), 10, 64); err == nil {
 			return n
