@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	cdplog "github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
@@ -141,9 +142,17 @@ func (b *browser) do(steps ...chromedp.Action[chromedp.Void]) {
 // wait waits until a JavaScript expression is truthy.
 func (b *browser) wait(expression string) {
 	b.t.Helper()
-	_, err := chromedp.Run(b.ctx, chromedp.Poll[any]("Boolean("+expression+")", chromedp.WithPollingTimeout(nodetest.Patience)))
-	if err != nil {
-		b.t.Fatalf("%s: %v; the page says: %.2000s", expression, err, eval[string](b, "document.body.innerText"))
+	end := time.Now().Add(nodetest.Patience)
+	for {
+		_, err := chromedp.Run(b.ctx, chromedp.Poll[any]("Boolean("+expression+")", chromedp.WithPollingTimeout(time.Until(end))))
+		if err == nil {
+			return
+		}
+		// A page that loads anew takes the question with it.
+		if time.Until(end) < time.Second || b.ctx.Err() != nil {
+			b.t.Fatalf("%s: %v; the page says: %.2000s", expression, err, eval[string](b, "document.body?.innerText"))
+		}
+		time.Sleep(50 * time.Millisecond)
 	}
 }
 

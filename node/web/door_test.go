@@ -39,6 +39,11 @@ func TestInABrowserFromElsewhereTheJoinLineOpensThePageAndAnythingElseDoesNot(t 
 		eval[any](b, `document.getElementById("door-line").value = ""; document.getElementById("door-line").focus(); 1`)
 		b.do(chromedp.SendKeys(chromedp.CSS("#door-line"), line), chromedp.Click(chromedp.CSS(`#door-form button`)))
 	}
+	// The address of the line works in this very tab too.
+	eval[any](b, `location.href = "/#`+token.String()+`"; 1`)
+	b.wait(`document.getElementById("live").textContent === "live" && document.getElementById("door").hidden`)
+	eval[any](b, `sessionStorage.clear(); location.reload(); 1`)
+	b.wait(shut)
 	enter("let me in")
 	b.wait(`/There is no token in that/.test(document.getElementById("door-why").textContent)`)
 	enter(`caucus serve --model svm --join "` + tunnel + `#` + other.String() + `"`)

@@ -1,7 +1,9 @@
 // Package web holds the dashboard: one page with its style and scripts, embedded in the
 // binary and served as they are. There is no build step, and no byte of a node's or a
 // peer's data is in them: the page asks the node's own API for that (/card, /members,
-// /rounds, /events, /consensus) and shows it as text only.
+// /rounds, /weights, /review, /events, /consensus, /feedback) and shows it as text only.
+// From elsewhere than the node's machine it asks with a key, which it makes of the join
+// line (door.js, key.js).
 //
 // The page works under Content-Security-Policy default-src 'self': no inline script or
 // style, nothing from another host.

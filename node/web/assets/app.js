@@ -130,8 +130,12 @@ async function start() {
       if (s === "lost") trouble("This node does not answer at the moment. What is shown may be old; the page tries again by itself.");
     },
     refused: async () => {
-      await enter();
-      showInvite();
+      try {
+        await enter();
+        showInvite();
+      } catch (e) {
+        if (!(e instanceof api.Problem)) throw e; // the node is gone: listening goes on trying
+      }
       listen();
     },
   });

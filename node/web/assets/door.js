@@ -28,6 +28,11 @@ function keep(value) {
   } catch { /* as above */ }
 }
 
+// The address of the line, opened in a tab that shows this page already, loads nothing anew.
+addEventListener("hashchange", () => {
+  if (tokenIn(location.hash)) location.reload();
+});
+
 /** headers returns what proves to the node that this reader may look. */
 export const headers = () => (key ? { Authorization: `Bearer ${key}` } : {});
 

@@ -1,6 +1,7 @@
 // The review queue: rounds of this node that nobody has labelled, those first on which
 // the members differ most, since their labels teach most.
 import * as api from "./api.js";
+import { known } from "./door.js";
 import { byId, clock, doubt, el, keyed, listed, plain, plural, swatch, words } from "./dom.js";
 import { picker } from "./truth.js";
 
@@ -12,7 +13,8 @@ export class Review {
   #members;
   #truth;
   #lines = new Map(); // id -> element: what has the focus keeps it
-  #soon = 0;
+  #soon = 0; // the timer
+  #last = -Infinity; // when it asked
 
   constructor(task, members, truth) {
     this.#task = task;
@@ -20,13 +22,15 @@ export class Review {
     this.#truth = truth;
   }
 
-  /** refresh asks again shortly: rounds and labels come in bursts. */
+  /** refresh asks again shortly: rounds and labels come in bursts, and a tunnel counts requests. */
   refresh() {
     if (this.#soon) return;
+    const gap = known() ? 10_000 : 2000;
     this.#soon = setTimeout(() => {
       this.#soon = 0;
+      this.#last = performance.now();
       this.#ask();
-    }, 300);
+    }, Math.max(300, this.#last + gap - performance.now()));
   }
 
   async #ask() {
@@ -67,6 +71,8 @@ export class Review {
     const parts = await this.#truth.give(r.round, label, r.votes);
     byId("review-lesson").replaceChildren(...parts);
     byId("review-lesson").focus(); // the line that had the focus is about to go
-    this.refresh();
+    clearTimeout(this.#soon);
+    this.#soon = 0;
+    this.#ask();
   }
 }
