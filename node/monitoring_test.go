@@ -67,7 +67,7 @@ func exposed(t *testing.T, text string) (families []family, series map[string][]
 // returns what the first one's /metrics says then.
 func busy(t *testing.T) string {
 	t.Helper()
-	nodes := nodetest.Start(t, 3, keep(t), nodetest.ModelOf(2, nodetest.Constant("contrary", 2)))
+	nodes := nodetest.Start(t, 3, keep(t), patient, nodetest.ModelOf(2, nodetest.Constant("contrary", 2)))
 	for range 3 {
 		if _, err := nodes[0].Client.Consensus(t.Context(), setosa, api.ConsensusOptions{Wait: "all"}); err != nil {
 			t.Fatal(err)
