@@ -189,11 +189,6 @@ func TestWhatAnUpstreamDoesReachesTheOneWhoAsked(t *testing.T) {
 	ready()
 }
 
-// patient gives members and upstreams all the time that a busy machine may need.
-func patient(_ int, cfg *node.Config) {
-	cfg.PeerTimeout, cfg.Deadline = nodetest.Patience/2, nodetest.Patience/2
-}
-
 func TestWhateverAnUpstreamDoesItsNodeAnswersOrSaysWhat(t *testing.T) {
 	setosaIn := func(r *http.Request) bool {
 		x, err := strconv.ParseFloat(r.URL.Query().Get("feature2"), 64)
