@@ -82,11 +82,8 @@ func (m *Membership) answerCheck(peer identity.ID, conn net.Conn) {
 // callBack calls the URL on a peer's card.
 func (m *Membership) callBack(peer identity.ID) (status byte, content []byte) {
 	url, err := m.urlOf(peer)
-	switch {
-	case err != nil || !m.isMember(peer):
-		return checkNo, []byte("it is no member here")
-	case url == "":
-		return checkNo, []byte("its card has no URL yet")
+	if err != nil || url == "" || !m.isMember(peer) {
+		return checkLater, nil // its card is not here yet
 	}
 	end, err := m.locator.back.Begin(peer)
 	if err != nil {

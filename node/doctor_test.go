@@ -2,6 +2,7 @@ package node_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -307,4 +308,48 @@ func TestTheDoctorTellsWhoIsTurnedAwayAndWhoVotesOnSomethingElse(t *testing.T) {
 		f := finding(t, examine(t, b), "join", "")
 		return f.Severity == api.SeverityFail && strings.Contains(f.Sentence, "nothing listens at")
 	})
+}
+
+func TestTheDoctorSeesWhereAnNgrokAgentLeads(t *testing.T) {
+	var tunnels atomic.Value
+	tunnels.Store(`{"tunnels":[]}`)
+	agent := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/api/tunnels" {
+			http.NotFound(w, r)
+			return
+		}
+		fmt.Fprint(w, tunnels.Load())
+	}))
+	t.Cleanup(agent.Close)
+	leads := func(to string) {
+		tunnels.Store(`{"tunnels":[{"public_url":"https://ab12.ngrok-free.app","config":{"addr":"` + to + `"}}]}`)
+	}
+	watch := func(_ int, cfg *node.Config) {
+		cfg.WatchAgent, cfg.AgentAPI = true, agent.URL
+		cfg.Dial = func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("tests call nobody outside") }
+	}
+	m := nodetest.StartOne(t, 0, watch)
+	_, port, _ := net.SplitHostPort(m.Addr())
+	says(t, finding(t, examine(t, m), "tunnel", ""), api.SeverityWarn, "has no tunnel", "ngrok http "+port)
+	leads("http://localhost:1")
+	says(t, finding(t, examine(t, m), "tunnel", ""), api.SeverityWarn, "leads elsewhere", "https://ab12.ngrok-free.app -> http://localhost:1", "port "+port, "ngrok http "+port)
+	leads(m.URL)
+	says(t, finding(t, examine(t, m), "tunnel", ""), api.SeverityWarn, "no token", "start the node again")
+
+	token, err := identity.NewToken()
+	if err != nil {
+		t.Fatal(err)
+	}
+	safe := nodetest.StartOne(t, 1, watch, func(_ int, cfg *node.Config) { cfg.Token = &token })
+	leads(safe.URL)
+	safe.Wait("the tunnel is taken up", func() bool {
+		f := finding(t, examine(t, safe), "url", "")
+		return strings.Contains(f.Sentence, "https://ab12.ngrok-free.app, by the tunnel of the ngrok agent")
+	})
+	says(t, finding(t, examine(t, safe), "quota", ""), api.SeverityOK, "too short", "20,000 requests")
+	for _, f := range examine(t, safe).Findings {
+		if f.ID == "tunnel" {
+			t.Errorf("%+v", f)
+		}
+	}
 }
