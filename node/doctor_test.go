@@ -326,7 +326,9 @@ func TestTheDoctorSeesWhereAnNgrokAgentLeads(t *testing.T) {
 	}
 	watch := func(_ int, cfg *node.Config) {
 		cfg.WatchAgent, cfg.AgentAPI = true, agent.URL
-		cfg.Dial = func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("tests call nobody outside") }
+		cfg.Dial = func(context.Context, string, string) (net.Conn, error) {
+			return nil, errors.New("tests call nobody outside")
+		}
 	}
 	m := nodetest.StartOne(t, 0, watch)
 	_, port, _ := net.SplitHostPort(m.Addr())
