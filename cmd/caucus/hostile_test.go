@@ -12,8 +12,10 @@ import (
 	"testing"
 	"time"
 
+	"caucus/cluster/identity"
 	"caucus/ml"
 	"caucus/node/api"
+	"caucus/node/receipt"
 )
 
 // evil would turn a terminal red, write from right to left, and end a quoted argument.
@@ -183,5 +185,25 @@ func TestWhatAHostileNodeSaysNeitherCrashesNorPaints(t *testing.T) {
 			})
 		}
 		server.Close()
+	}
+}
+
+// A round in which nobody voted has a receipt too, and that holds.
+func TestAReceiptOfARoundWithoutVotesIsShown(t *testing.T) {
+	var out, talk bytes.Buffer
+	a := &app{out: &out, err: &talk, self: "caucus"}
+	r := &receipt.Receipt{Round: "01JQZ8V5M3K4N6P7R8S9T0V1W2", Asked: "x", Row: []float64{5.1}}
+	r.Task.Features, r.Task.Labels = []string{"size"}, []string{"setosa", "versicolor"}
+	r.Votes = []receipt.Vote{{Voter: "x", Outcome: "timeout", Label: -1}}
+	r.Weights.Members = make([]receipt.Member, 1)
+	r.Outcome.Label, r.Outcome.Status, r.Outcome.Method = -1, "no_quorum", "majority"
+	r.Outcome.Shares = make([]int64, 2)
+	rep := &receipt.Report{Receipt: r, Cards: []identity.Card{{ID: "x", Name: "ana", Model: "upstream"}}}
+	a.showReceipt(rep)
+	if !strings.Contains(out.String(), "no answer") || !strings.Contains(out.String(), "- timeout") || !strings.Contains(out.String(), "status no_quorum\n") {
+		t.Errorf("%s", out.String())
+	}
+	if v := verdictOf(rep, nil); !v.Holds || v.Label != "" {
+		t.Errorf("%+v", v)
 	}
 }

@@ -71,7 +71,7 @@ func verdictOf(rep *receipt.Report, f *receipt.Fault) verdict {
 		return verdict{Where: f.Where, What: f.What}
 	}
 	r := rep.Receipt
-	return verdict{Holds: true, Round: r.Round, Label: r.Task.Labels[r.Outcome.Label], Recomputed: rep.Recomputed}
+	return verdict{Holds: true, Round: r.Round, Label: provenLabel(r), Recomputed: rep.Recomputed}
 }
 
 func (a *app) readReceipt(path string) ([]byte, error) {
@@ -87,6 +87,14 @@ func (a *app) readReceipt(path string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(in, receipt.MaxBytes+1))
 }
 
+// provenLabel is what a receipt that holds proves; empty if it proves that nobody voted.
+func provenLabel(r *receipt.Receipt) string {
+	if r.Outcome.Label < 0 {
+		return ""
+	}
+	return r.Task.Labels[r.Outcome.Label]
+}
+
 // showReceipt says what holds, and by whose word.
 func (a *app) showReceipt(rep *receipt.Report) {
 	r, s := rep.Receipt, a.outStyle
@@ -94,7 +102,10 @@ func (a *app) showReceipt(rep *receipt.Report) {
 	for _, c := range rep.Cards {
 		names[string(c.ID)] = c
 	}
-	label := r.Task.Labels[r.Outcome.Label]
+	label := provenLabel(r)
+	if label == "" {
+		label = "no answer"
+	}
 	fmt.Fprintf(a.out, "%s   %s holds\n\n", s.bold(oneLine(label)), "the receipt of round "+r.Round)
 	var row []string
 	for i, x := range r.Row {
@@ -119,7 +130,11 @@ func (a *app) showReceipt(rep *receipt.Report) {
 		t.add(text(oneLine(c.Name)), text(oneLine(c.Model)), painted(oneLine(r.Task.Labels[v.Label]), paint), text(string(c.ID)), number(weight))
 	}
 	t.write(a.out, s)
-	fmt.Fprintf(a.out, "\n  counted by %s (%s), status %s, share %s\n", r.Outcome.Method, oneLine(r.Weights.Reason), r.Outcome.Status, share(float64(r.Outcome.Shares[r.Outcome.Label])/1e6))
+	of := ""
+	if r.Outcome.Label >= 0 {
+		of = ", share " + share(float64(r.Outcome.Shares[r.Outcome.Label])/1e6)
+	}
+	fmt.Fprintf(a.out, "\n  counted by %s (%s), status %s%s\n", r.Outcome.Method, oneLine(r.Weights.Reason), r.Outcome.Status, of)
 	switch {
 	case r.Evidence.Digest == receipt.Digest{}:
 		fmt.Fprintln(a.out, "  weights: there were no labels to learn from")

@@ -3,6 +3,7 @@ package dialect
 import (
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"os"
 	"slices"
@@ -70,12 +71,9 @@ func ReadSubject(path string) (Subject, error) {
 	if err == nil && info.IsDir() {
 		err = errors.New("it is a folder")
 	}
-	if err == nil && info.Size() > maxSubject {
-		err = fmt.Errorf("it is larger than %d KiB", maxSubject>>10)
-	}
 	var text []byte
 	if err == nil {
-		text, err = os.ReadFile(path)
+		text, err = readSubject(path)
 	}
 	var pe *os.PathError
 	if errors.As(err, &pe) {
@@ -89,6 +87,21 @@ func ReadSubject(path string) (Subject, error) {
 		return Subject{}, fmt.Errorf("task file %q: %w", path, err)
 	}
 	return s, nil
+}
+
+// readSubject reads a file and refuses a larger one. What stat says of a device or a pipe is no
+// size, so it reads and sees.
+func readSubject(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxSubject+1))
+	if err == nil && len(text) > maxSubject {
+		err = fmt.Errorf("it is larger than %d KiB", maxSubject>>10)
+	}
+	return text, err
 }
 
 func parseSubject(text []byte) (Subject, error) {

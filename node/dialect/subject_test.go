@@ -142,3 +142,12 @@ func TestNamesOfTheTaskFileAreSent(t *testing.T) {
 		t.Errorf("%v %v by %q", labels, err, u.Form())
 	}
 }
+
+func TestATaskFileIsReadToItsLimitWhateverStatSays(t *testing.T) {
+	if _, err := os.Stat("/dev/zero"); err != nil {
+		t.Skip("no device without an end here")
+	}
+	if _, err := ReadSubject("/dev/zero"); err == nil || !strings.Contains(err.Error(), "larger than 1024 KiB") {
+		t.Errorf("%v", err)
+	}
+}
