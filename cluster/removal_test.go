@@ -339,3 +339,22 @@ func TestWhoHearsOfATokenHearsFirstWhoIsRemoved(t *testing.T) {
 		t.Error("the removed one has the new token")
 	}
 }
+
+// An old token that is for members only lets those back in who left long ago, too.
+func TestWhoEverWasAMemberIsKnown(t *testing.T) {
+	t.Parallel()
+	who := people(t, 3)
+	r := rosterOf(t, who[:2])
+	now := time.Now()
+	if !r.knows(who[1].id()) || r.knows(who[2].id()) {
+		t.Fatal("a member is not known, or a stranger is")
+	}
+	if _, err := r.upsert(who[1].card(t, 2, leaving), now); err != nil {
+		t.Fatal(err)
+	}
+	r.refresh(now, time.Second)
+	r.sweep(now.Add(2*leftFor), leftFor, goneFor)
+	if r.entries[who[1].id()] != nil || !r.knows(who[1].id()) {
+		t.Error("who left is not known once it is off the roster")
+	}
+}

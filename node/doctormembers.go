@@ -30,8 +30,9 @@ func (p *patient) members() []api.Finding {
 	for i := range p.view.Members {
 		m := &p.view.Members[i]
 		if m.Self {
-			if m.State == cluster.Refused {
-				out = append(out, one("member.refused", api.SeverityFail, m.Name, "This node is not counted: "+clean(m.Reason)+".", "")...)
+			if m.State == cluster.Refused && !m.Removed { // which is said where it is said whether this node is ready
+				out = append(out, one("member.refused", api.SeverityFail, m.Name, "This node is not counted: "+clean(m.Reason)+".",
+					"start the members that are missing, or have the others forget them: caucus forget --failed")...)
 			}
 			continue
 		}
@@ -45,7 +46,7 @@ func (p *patient) members() []api.Finding {
 		case cluster.Left:
 			continue
 		case cluster.Refused:
-			if m.Name != "" { // strangers come later
+			if m.Name != "" && !m.Removed { // strangers come later, and who was removed is out on purpose
 				out = append(out, one("member.refused", api.SeverityWarn, name, withReason(fmt.Sprintf("%s is seen and does not count", name), m.Reason), "")...)
 			}
 			continue
@@ -92,7 +93,7 @@ func (p *patient) turnedAway() []api.Finding {
 	var out []api.Finding
 	for i := range p.view.Members {
 		m := &p.view.Members[i]
-		if m.State != cluster.Refused || m.Name != "" || m.Self {
+		if m.State != cluster.Refused || m.Name != "" || m.Self || m.Removed {
 			continue
 		}
 		remedy := "if it is a friend's, make sure that both have the same version of caucus"

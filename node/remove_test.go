@@ -45,6 +45,17 @@ func TestARemovedMemberIsNotInvitedAndSaysSoItself(t *testing.T) {
 	if _, err := bo.Client.Predict(t.Context(), setosa); err != nil {
 		t.Errorf("its own model: %v", err)
 	}
+	// The doctor finds that it is out, at the removed one; to the others it is no trouble.
+	out := finding(t, examine(t, bo), "ready", "")
+	says(t, out, api.SeverityFail, "removed from this cluster by n0-knn")
+	if !strings.Contains(out.Remedy, "caucus remove --undo") {
+		t.Errorf("%+v", out)
+	}
+	for _, f := range examine(t, ana).Findings {
+		if f.ID == "member.refused" || f.ID == "refused" {
+			t.Errorf("%+v", f)
+		}
+	}
 	// Once more, and by one who is out.
 	if _, err := nodes[2].Client.Remove(t.Context(), "n1-randforest", false); err == nil || !strings.Contains(err.Error(), "removed already (removed from this cluster by n0-knn") {
 		t.Errorf("a second time: %v", err)
