@@ -22,7 +22,7 @@ const (
 	EventDecided = "decided"
 )
 
-// RoundAsked: the members have just been asked.
+// RoundAsked says that the members have just been asked.
 type RoundAsked struct {
 	Round     string    `json:"round"`
 	RequestID string    `json:"request_id"`
@@ -33,7 +33,7 @@ type RoundAsked struct {
 	Invited   []string  `json:"invited"` // ids, in order
 }
 
-// RoundVote: a member has voted or failed. What stands beside the vote is the tally of all
+// RoundVote says that a member has voted or failed. What stands beside the vote is the tally of all
 // that came until then, so that an event that was lost spoils nothing.
 type RoundVote struct {
 	Round     string       `json:"round"`
@@ -47,7 +47,7 @@ type RoundVote struct {
 	Late      bool         `json:"late"`            // it came after the round had ended, and was not counted
 }
 
-// RoundDecided: the round has ended.
+// RoundDecided says that the round has ended.
 type RoundDecided struct {
 	Round     string `json:"round"`
 	RequestID string `json:"request_id"`

@@ -59,7 +59,9 @@ func (h *hostile) Rounds(int) []api.RoundSummary {
 func (h *hostile) Round(string) (*api.RoundReply, bool) {
 	return &api.RoundReply{Votes: []api.ShortVote{{Node: "a", Name: markup, Label: markup}}}, true
 }
-func (h *hostile) Doctor(context.Context) (*api.DoctorReply, error)     { return &api.DoctorReply{}, nil }
+
+func (h *hostile) Doctor(context.Context) (*api.DoctorReply, error) { return &api.DoctorReply{}, nil }
+
 func (h *hostile) Readiness() (*api.ReadyReply, error)                  { return &api.ReadyReply{}, nil }
 func (h *hostile) Remove(context.Context, string, bool) (string, error) { return "", nil }
 
