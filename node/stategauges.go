@@ -24,6 +24,7 @@ var (
 	sessionsDesc  = desc("caucus_cluster_sessions", "Sessions with other nodes, by path: direct or relayed.", "path")
 	packetsDesc   = desc("caucus_gossip_packets_total", "Gossip packets, by direction.", "direction")
 	droppedDesc   = desc("caucus_gossip_dropped_total", "Gossip packets and broadcasts that were dropped because too much was waiting or nobody was there.")
+	malformedDesc = desc("caucus_gossip_malformed_total", "Messages of peers that were no gossip; who sends many of them is cut off for a while.")
 	infoDesc      = desc("caucus_peer_info", "1; the labels name a member of the roster, this node included.", "peer", "name", "model")
 	rttDesc       = desc("caucus_peer_rtt_seconds", "Round trip time to a member, as last measured.", "peer")
 	ejectedDesc   = desc("caucus_peer_ejected", "1 while a voter is not asked because it failed several times in a row; else 0.", "peer")
@@ -33,7 +34,7 @@ var (
 
 func (g stateGauges) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		readyDesc, votersDesc, connectedDesc, quorumDesc, sessionsDesc, packetsDesc, droppedDesc,
+		readyDesc, votersDesc, connectedDesc, quorumDesc, sessionsDesc, packetsDesc, droppedDesc, malformedDesc,
 		infoDesc, rttDesc, ejectedDesc, taskDesc, accuracyDesc,
 	} {
 		ch <- d
@@ -60,6 +61,7 @@ func (g stateGauges) Collect(ch chan<- prometheus.Metric) {
 	total(packetsDesc, s.PacketsSent, "sent")
 	total(packetsDesc, s.PacketsReceived, "received")
 	total(droppedDesc, s.Dropped)
+	total(malformedDesc, g.n.cluster.Malformed())
 
 	inv := g.n.engine.invitedOf()
 	connected := map[identity.ID]bool{g.n.id: true}
