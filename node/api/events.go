@@ -78,6 +78,18 @@ func (e *events) join(mine string) (*listener, error) {
 	if e.stop == nil {
 		ctx, cancel := context.WithCancel(context.Background())
 		e.stop, e.pictures = cancel, [2][]byte{}
+		// Before the listener hears that it is let in: the first round that it asks for is told.
+		steps := make(chan LiveEvent, liveQueue)
+		unwatch := e.node.WatchRounds(e.wants, func(ev LiveEvent) {
+			select {
+			case steps <- ev:
+			default: // rounds never wait for a page
+			}
+		})
+		e.looking.Go(func() {
+			defer unwatch()
+			e.tellVotes(ctx, steps)
+		})
 		e.looking.Go(func() { e.run(ctx) })
 		return l, nil
 	}
@@ -144,7 +156,6 @@ func (e *events) run(ctx context.Context) {
 		})
 	}()
 	defer func() { <-watched }()
-	defer e.tellVotes(ctx)()
 	anyway := time.NewTicker(lookAnyway)
 	defer anyway.Stop()
 	var seen map[string]bool
@@ -222,31 +233,15 @@ func (e *events) wants(requestID string) bool {
 	return e.budget.allow(time.Now())
 }
 
-// tellVotes passes on what rounds tell while they are played, until the returned function is
-// called. Whatever is too much is lost: rounds never wait for a page.
-func (e *events) tellVotes(ctx context.Context) (stop func()) {
-	steps := make(chan LiveEvent, liveQueue)
-	ended := make(chan struct{})
-	unwatch := e.node.WatchRounds(e.wants, func(ev LiveEvent) {
+// tellVotes passes on what rounds tell while they are played, until ctx ends.
+func (e *events) tellVotes(ctx context.Context, steps <-chan LiveEvent) {
+	for {
 		select {
-		case steps <- ev:
-		default:
+		case ev := <-steps:
+			e.tellVote(ctx, event(ev.Name, ev.Data))
+		case <-ctx.Done():
+			return
 		}
-	})
-	go func() {
-		defer close(ended)
-		for {
-			select {
-			case ev := <-steps:
-				e.tellVote(ctx, event(ev.Name, ev.Data))
-			case <-ctx.Done():
-				return
-			}
-		}
-	}()
-	return func() {
-		unwatch()
-		<-ended
 	}
 }
 

@@ -76,6 +76,20 @@ func TestOwnRoundsAreAlwaysToldAndOthersWithinABudget(t *testing.T) {
 	}
 }
 
+func TestWhoIsLetInIsToldOfTheNextRound(t *testing.T) {
+	node := &watchedNode{&fakeNode{}, make(chan func(string) bool, 1), make(chan func(LiveEvent), 1), make(chan struct{})}
+	e := newEvents(node)
+	defer e.close()
+	if _, err := e.join("mine-"); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-node.tell:
+	default:
+		t.Error("rounds are not watched yet, so votes of the first one would be missed")
+	}
+}
+
 func TestASlowPageLosesVotesAndNotItself(t *testing.T) {
 	node := newBusyNode()
 	e := newEvents(node)
