@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"slices"
 	"sync"
 	"time"
@@ -29,8 +30,22 @@ type history struct {
 // past is one remembered round: an own one of one row, or a summary.
 type past struct {
 	id    ulid.ULID
+	at    uint64 // Unix milliseconds: its place among the others, and when it is said to have been
 	own   *round
 	short *summary
+}
+
+// aheadMost is how far the clock of whoever asked may be ahead of this node's.
+const aheadMost = time.Minute
+
+// placed returns when a round is taken to have been, in Unix milliseconds, if it was heard of now. An id's time is
+// its maker's word: one from the future would stay on top of all lists until two hundred others had
+// come, so its place is that of its arrival.
+func placed(id ulid.ULID, now time.Time) uint64 {
+	if id.Time() > ulid.Timestamp(now.Add(aheadMost)) {
+		return ulid.Timestamp(now)
+	}
+	return id.Time()
 }
 
 func newHistory() *history { return &history{seen: make(map[ulid.ULID]int, historySize)} }
@@ -83,8 +98,8 @@ func (h *history) newest(f func(*past) bool) {
 			all = append(all, p)
 		}
 	}
-	// By id, which begins with the time: rounds of others come in out of order.
-	slices.SortFunc(all, func(a, b *past) int { return b.id.Compare(a.id) })
+	// By time and not as they came: rounds of others come in out of order.
+	slices.SortFunc(all, func(a, b *past) int { return cmp.Or(cmp.Compare(b.at, a.at), b.id.Compare(a.id)) })
 	for _, p := range all {
 		if !f(p) {
 			return
@@ -101,10 +116,10 @@ func (e *engine) record(r *round, status consensus.Status, margin consensus.Mill
 		}
 	}
 	if r.batch {
-		e.history.put(past{id: r.id, short: r.summarise()})
+		e.history.put(past{id: r.id, at: r.id.Time(), short: r.summarise()})
 	} else {
 		r.refs.Add(1)
-		e.history.put(past{id: r.id, own: r})
+		e.history.put(past{id: r.id, at: r.id.Time(), own: r})
 		e.recall.put(r.id, r.rows)
 	}
 	if e.spread.allow(e.now()) {
@@ -123,7 +138,7 @@ func (e *engine) heard(from identity.ID, msg []byte) {
 		return
 	}
 	s.asked = from
-	e.history.put(past{id: s.id, short: s})
+	e.history.put(past{id: s.id, at: placed(s.id, e.wall()), short: s})
 }
 
 // Rounds implements api.Node.
@@ -166,7 +181,7 @@ func (e *engine) line(p *past) api.RoundSummary {
 		s = p.own.summarise()
 	}
 	line := api.RoundSummary{
-		Round: s.id.String(), At: ulid.Time(s.id.Time()).UTC(), Asked: string(s.asked), Rows: s.rows,
+		Round: s.id.String(), At: ulid.Time(p.at).UTC(), Asked: string(s.asked), Rows: s.rows,
 		Status: s.status.String(), Counted: s.counted, Invited: s.invited, Entropy: api.Millionths(s.entropy),
 	}
 	if s.label >= 0 && s.label < e.local.classes {

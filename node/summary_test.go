@@ -3,6 +3,7 @@ package node
 import (
 	"encoding/json"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -64,6 +65,36 @@ func TestARoundOfALaterYearThanJSONHasIsNotKept(t *testing.T) {
 				t.Error(err)
 			}
 		}
+	}
+}
+
+// TestARoundFromTheFutureIsListedWhenItCame: whoever dates rounds ahead stays no longer on top than others.
+func TestARoundFromTheFutureIsListedWhenItCame(t *testing.T) {
+	b := newBench(t, 2)
+	now := time.UnixMilli(1_800_000_000_000)
+	b.wall = func() time.Time { return now }
+	hear := func(at time.Time) string {
+		s := sampleSummary(1)
+		s.id = ulid.MustNew(ulid.Timestamp(at), ulid.DefaultEntropy())
+		b.heard(idOf(1), s.encode([32]byte{}))
+		return s.id.String()
+	}
+	future := hear(now.AddDate(100, 0, 0))
+	if lines := b.Rounds(10); len(lines) != 1 || !lines[0].At.Equal(now) {
+		t.Errorf("at %v it was listed as of %v", now, lines)
+	}
+	skewed := hear(now.Add(aheadMost)) // an honest clock may be ahead so far
+	now = now.Add(time.Second)
+	later := hear(now)
+	var got []string
+	for _, line := range b.Rounds(10) {
+		got = append(got, line.Round)
+	}
+	if want := []string{skewed, later, future}; !slices.Equal(got, want) {
+		t.Errorf("listed as %v, want %v", got, want)
+	}
+	if _, ok := b.Round(future); !ok {
+		t.Error("it is not found by its id")
 	}
 }
 

@@ -32,6 +32,7 @@ func errTogether(classes int, members []Learnt, rows []labelledRow) []ErrorPair 
 	if classes < 2 {
 		return nil
 	}
+	pairs := countPairs(len(members), rows)
 	var out []ErrorPair
 	for i := range members {
 		for j := i + 1; j < len(members); j++ {
@@ -39,20 +40,11 @@ func errTogether(classes int, members []Learnt, rows []labelledRow) []ErrorPair 
 			if a.Voice > 0 && a.Voice == b.Voice {
 				continue
 			}
-			p := ErrorPair{A: a.ID, B: b.ID}
-			for t := range rows {
-				v, w := rows[t].votes[i], rows[t].votes[j]
-				if v == nil || w == nil {
-					continue
-				}
-				p.Rows++
-				if v.Label == w.Label && v.Label != rows[t].label {
-					p.Together++
-				}
-			}
-			if p.Rows < pairRows {
+			c := pairs[i*len(members)+j]
+			if c.rows < pairRows {
 				continue
 			}
+			p := ErrorPair{A: a.ID, B: b.ID, Rows: int(c.rows), Together: int(c.together)}
 			missA, missB := (One - a.Score).Float(), (One - b.Score).Float()
 			p.Expected = float64(p.Rows) * missA * missB / float64(classes-1)
 			p.Z = (float64(p.Together) - p.Expected) / math.Sqrt(p.Expected)
@@ -63,4 +55,37 @@ func errTogether(classes int, members []Learnt, rows []labelledRow) []ErrorPair 
 	}
 	slices.SortStableFunc(out, func(a, b ErrorPair) int { return cmp.Compare(b.Z, a.Z) })
 	return out
+}
+
+// pairCount is what the rows say of two members.
+type pairCount struct{ rows, together int32 }
+
+// countPairs counts for members i < j, at i*n+j. It goes through the rows once and pairs up
+// only those who voted on each, so it costs what the votes do and not members squared times
+// rows: of many members few have a vote on any one row, for a record has room for few.
+func countPairs(n int, rows []labelledRow) []pairCount {
+	pairs := make([]pairCount, n*n)
+	type voter struct{ member, label int }
+	voted := make([]voter, 0, n)
+	for t := range rows {
+		row := &rows[t]
+		voted = voted[:0]
+		for i, v := range row.votes {
+			if v != nil {
+				voted = append(voted, voter{i, v.Label})
+			}
+		}
+		for x, a := range voted {
+			with := pairs[a.member*n : (a.member+1)*n]
+			wrong := a.label != row.label
+			for _, b := range voted[x+1:] {
+				c := &with[b.member]
+				c.rows++
+				if wrong && a.label == b.label {
+					c.together++
+				}
+			}
+		}
+	}
+	return pairs
 }
