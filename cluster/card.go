@@ -169,7 +169,7 @@ func (m *Membership) learnLocked(c identity.Card) error {
 // outranLocked answers a card of this node's key with a higher sequence than its own: its state was
 // lost, or the key is used twice. The last word must be this node's.
 func (m *Membership) outranLocked(sequence uint64) {
-	if sequence <= m.sequence || sequence > maxSequence || m.leaving || m.now().Sub(m.outranAt) < m.timing.spread {
+	if sequence <= m.sequence || sequence >= maxSequence || m.leaving || m.now().Sub(m.outranAt) < m.timing.spread {
 		return // or wait, so that two processes with one key do not chase each other at gossip's full speed
 	}
 	m.outranAt = m.now()

@@ -31,6 +31,9 @@ func (r *roster) merge(cards []remoteCard, tombs map[identity.ID]uint64, now tim
 		if r.tombs[rc.card.ID].sequence >= rc.enrolled || rc.card.Task != e.card.Task {
 			continue // enrolled under a card that is void by now
 		}
+		if rc.enrolled > rc.card.Sequence {
+			continue // under a card that there is not: no tombstone for its present one would end that
+		}
 		t := e.card.Task
 		if theirs[t] == nil {
 			theirs[t] = make(map[identity.ID]uint64)

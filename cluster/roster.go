@@ -18,6 +18,7 @@ var (
 	errForgotten = errors.New("the card of a forgotten member")
 	errConflict  = errors.New("two different cards with one sequence number: is one key used by two nodes?")
 	errFull      = errors.New("the cluster is full")
+	errSequence  = fmt.Errorf("a card with a sequence number over %d, the highest that there may be", uint64(maxSequence))
 )
 
 // Bounds of what is remembered.
@@ -144,6 +145,10 @@ func (r *roster) upsert(c identity.Card, now time.Time) (bool, error) {
 	if r.isRemoved(c.ID) && c.ID != r.self {
 		return false, errRemoved
 	}
+	if c.Sequence > maxSequence {
+		// Nobody could forget it, nor read the state of a node that counts it: see maxSequence.
+		return false, errSequence
+	}
 	e := r.entries[c.ID]
 	if e != nil {
 		switch {
@@ -226,7 +231,7 @@ func (r *roster) bury(id identity.ID, sequence uint64, now time.Time) {
 // forget applies a tombstone. It reports whether it was news. A member that left stays on show; this
 // node's own card stays, but counts no more until it is signed anew (see mustResign).
 func (r *roster) forget(id identity.ID, sequence uint64, now time.Time) bool {
-	if r.tombs[id].sequence >= sequence {
+	if r.tombs[id].sequence >= sequence || !r.plausible(id, sequence, now) {
 		return false
 	}
 	r.bury(id, sequence, now)
@@ -238,6 +243,15 @@ func (r *roster) forget(id identity.ID, sequence uint64, now time.Time) bool {
 		}
 	}
 	return true
+}
+
+// plausible reports whether a tombstone covers no more than a card that is known, or than the clock of whoever signed
+// one can have told. One far beyond would take from its member all sequences that it could come back with.
+func (r *roster) plausible(id identity.ID, sequence uint64, now time.Time) bool {
+	if e := r.entries[id]; e != nil && sequence <= e.card.Sequence {
+		return true
+	}
+	return sequence <= uint64(max(0, now.Add(maxEpochAhead).UnixMicro()))
 }
 
 // mustResign reports whether others have forgotten this node's present card.
@@ -292,7 +306,7 @@ func (r *roster) refuse(c identity.Card, reason string, now time.Time) bool {
 // fatal reports whether the owner of a card is not to be talked to. With the owner of a forgotten or an old
 // card one talks: it learns from it.
 func fatal(err error) bool {
-	return errors.Is(err, errFull) || errors.Is(err, errConflict) || errors.Is(err, errRemoved)
+	return errors.Is(err, errFull) || errors.Is(err, errConflict) || errors.Is(err, errRemoved) || errors.Is(err, errSequence)
 }
 
 // refresh recomputes the states, and since when a majority of each task is reached. It reports whether a state

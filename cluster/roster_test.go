@@ -578,3 +578,72 @@ func TestOfTwoHalvesAtMostOneReachesAQuorum(t *testing.T) {
 		t.Error("nobody was removed in any run")
 	}
 }
+
+// TestACardBeyondAllSequencesIsRefused: a node that counted it would tell of it in a state that nobody reads, and no
+// tombstone could name it.
+func TestACardBeyondAllSequencesIsRefused(t *testing.T) {
+	t.Parallel()
+	who := people(t, 3)
+	r := rosterOf(t, who[:2])
+	if _, err := r.upsert(who[2].card(t, maxSequence+1), time.Now()); !errors.Is(err, errSequence) || !fatal(err) {
+		t.Fatalf("got %v, want errSequence", err)
+	}
+	if _, err := r.upsert(who[1].card(t, 1<<63), time.Now()); !errors.Is(err, errSequence) {
+		t.Fatalf("got %v, want errSequence", err)
+	}
+	r.add(t, who[2], maxSequence)
+	r.enrol()
+	if !r.counts(who[2]) {
+		t.Fatal("the highest sequence does not count")
+	}
+	if _, _, err := parseState(r.appendState(nil)); err != nil {
+		t.Errorf("others cannot read the state: %v", err)
+	}
+}
+
+// TestATombstoneFromTheFutureIsOnlyForAKnownCard: else it would take all the sequences that its member can come back
+// with. One whose clock is ahead can still be forgotten where its card is known.
+func TestATombstoneFromTheFutureIsOnlyForAKnownCard(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	ahead := uint64(now.Add(maxEpochAhead).UnixMicro())
+	who := people(t, 2)
+	r := rosterOf(t, who)
+	for _, p := range who {
+		if r.forget(p.id(), ahead+1, now) || !r.counts(p) {
+			t.Fatalf("a tombstone of the future was applied to %s", p.name)
+		}
+	}
+	r.add(t, who[1], ahead+5)
+	if r.forget(who[1].id(), ahead+6, now) {
+		t.Error("a tombstone beyond the card was applied")
+	}
+	if !r.forget(who[1].id(), ahead+5, now) || r.counts(who[1]) {
+		t.Error("who has its clock ahead cannot be forgotten")
+	}
+	if !r.forget(who[0].id(), ahead, now) || !r.mustResign() {
+		t.Error("clocks may differ by an hour")
+	}
+}
+
+// TestAnEnrolmentUnderACardThatThereIsNotIsNotTakenOver: the tombstone of the member's card would not end it, so those
+// who hear of the tombstone would count the member on, and those who decided it would not.
+func TestAnEnrolmentUnderACardThatThereIsNotIsNotTakenOver(t *testing.T) {
+	t.Parallel()
+	who := people(t, 3)
+	for _, c := range []struct {
+		under uint64
+		want  bool
+	}{{6, false}, {maxSequence, false}, {5, true}, {4, true}} {
+		r := rosterOf(t, who[:2])
+		cards := []remoteCard{{who[0].card(t, 1), 1}, {who[1].card(t, 1), 1}, {who[2].card(t, 5), c.under}}
+		r.merge(cards, nil, time.Now())
+		if got := r.counts(who[2]); got != c.want {
+			t.Errorf("enrolled under %d with the card 5: counts %t, want %t", c.under, got, c.want)
+		}
+		r.forget(who[2].id(), 5, time.Now())
+		if r.counts(who[2]) {
+			t.Errorf("enrolled under %d, it counts on after it was forgotten", c.under)
+		}
+	}
+}

@@ -101,7 +101,8 @@ func (m *Membership) restore(s saved) {
 			m.log.Warn("a card on disk is damaged and dropped", "member", id, "error", err)
 			continue
 		}
-		if c.Leaving || m.roster.isRemoved(id) && id != m.self {
+		enrolled := binary.BigEndian.Uint64(v)
+		if c.Leaving || m.roster.isRemoved(id) && id != m.self || c.Sequence > maxSequence || enrolled > c.Sequence {
 			continue
 		}
 		if id == m.self {
@@ -109,7 +110,7 @@ func (m *Membership) restore(s saved) {
 		}
 		e := &entry{card: c, state: Failed, since: now, met: true}
 		m.roster.entries[id] = e
-		m.roster.count(e, binary.BigEndian.Uint64(v))
+		m.roster.count(e, enrolled)
 		m.restored = m.restored || id != m.self
 	}
 	m.log.Info("roster read from disk", "members", len(m.roster.entries))

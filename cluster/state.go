@@ -32,8 +32,8 @@ const (
 	idBytes        = 32
 	tombstoneBytes = idBytes + 8
 
-	// Sequences begin at the Unix time in microseconds and rise by ones. A tombstone far beyond that
-	// would keep a member from ever coming back.
+	// Sequences begin at the Unix time in microseconds and rise by ones. No card has one beyond this and no state tells
+	// of one; how far a tombstone may reach, see roster.plausible.
 	maxSequence = 1 << 56
 )
 
