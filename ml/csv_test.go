@@ -276,3 +276,29 @@ func FuzzReadCSV(f *testing.F) {
 		}
 	})
 }
+
+// A person finds a value by its line, also in the part that is trained on.
+func TestFitNamesTheLineOfTheFile(t *testing.T) {
+	var file strings.Builder
+	file.WriteString("a,kind\n1,x\n\n2,y\n") // lines 1 to 4
+	for range 20 {
+		file.WriteString("1,x\n2,y\n")
+	}
+	asIs, bad := false, []string{"1.2e308,x", "-1.2e308,y"}
+	file.WriteString(strings.Join(bad, "\n") + "\n") // lines 45 and 46
+	for range 20 {
+		file.WriteString("1,x\n2,y\n")
+	}
+	d, err := ml.ReadCSV(strings.NewReader(file.String()), ml.CSVOptions{Label: "kind"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, kind := range []ml.Kind{ml.SVM, ml.Tree} {
+		for seed := range uint64(5) {
+			_, _, err := ml.Train(t.Context(), d, ml.FitOptions{Kind: kind, Seed: seed, Standardise: &asIs}, 0.01)
+			if err == nil || !strings.Contains(err.Error(), "line 45: a is") && !strings.Contains(err.Error(), "line 46: a is") {
+				t.Errorf("%s, seed %d: %v", kind, seed, err)
+			}
+		}
+	}
+}

@@ -11,6 +11,8 @@ type Dataset struct {
 	Task Task
 	X    []float64
 	Y    []int // class index of each row
+
+	lines []int // of the file, by row, for what is wrong with one; nil if made by hand
 }
 
 // Len returns the number of rows.
@@ -38,8 +40,19 @@ func (d *Dataset) Subset(rows []int) *Dataset {
 	for _, r := range rows {
 		s.X = append(s.X, d.Row(r)...)
 		s.Y = append(s.Y, d.Y[r])
+		if d.lines != nil {
+			s.lines = append(s.lines, d.lines[r])
+		}
 	}
 	return s
+}
+
+// place says where a person finds row i: its line in the file, or its number from 1.
+func (d *Dataset) place(i int) string {
+	if i < len(d.lines) {
+		return fmt.Sprintf("line %d", d.lines[i])
+	}
+	return fmt.Sprintf("row %d", i+1)
 }
 
 // check holds for data sets that callers made by hand what ReadCSV ensures for files.
@@ -57,10 +70,10 @@ func (d *Dataset) check() error {
 	}
 	for i, y := range d.Y {
 		if y < 0 || y >= k {
-			return fmt.Errorf("%w: row %d has class %d; the task has %d", ErrData, i, y, k)
+			return fmt.Errorf("%w: %s has class %d; the task has %d", ErrData, d.place(i), y, k)
 		}
 		if err := checkRow(&d.Task, d.Row(i)); err != nil {
-			return fmt.Errorf("%w: row %d: %w", ErrData, i, err)
+			return fmt.Errorf("%w: %s: %w", ErrData, d.place(i), err)
 		}
 	}
 	return nil

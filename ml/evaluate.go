@@ -43,7 +43,7 @@ func EvaluateLabels(t Task, actual, predicted []int) (Evaluation, error) {
 	for i := range actual {
 		for _, c := range [2]int{actual[i], predicted[i]} {
 			if c < 0 || c >= len(t.Labels) {
-				return Evaluation{}, fmt.Errorf("%w: row %d has class %d; the task has %d", ErrData, i, c, len(t.Labels))
+				return Evaluation{}, fmt.Errorf("%w: row %d has class %d; the task has %d", ErrData, i+1, c, len(t.Labels))
 			}
 		}
 	}

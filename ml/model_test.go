@@ -162,12 +162,12 @@ func TestFitRefuses(t *testing.T) {
 		{"gamma below 0", good, ml.FitOptions{Kind: ml.SVM, Kernel: "rbf", Gamma: -1}, "gamma"},
 		{"no rows", good.Subset(nil), ml.FitOptions{Kind: ml.KNN}, "0 rows"},
 		{"rows of one label", good.Subset([]int{0, 1, 2}), ml.FitOptions{Kind: ml.KNN}, "at least two labels"},
-		{"a class that is none", change(func(d *ml.Dataset) { d.Y[7] = 3 }), ml.FitOptions{Kind: ml.KNN}, "row 7 has class 3"},
-		{"NaN", change(func(d *ml.Dataset) { d.X[9] = math.NaN() }), ml.FitOptions{Kind: ml.Forest}, "row 2"},
+		{"a class that is none", change(func(d *ml.Dataset) { d.Y[7] = 3 }), ml.FitOptions{Kind: ml.KNN}, "row 8 has class 3"},
+		{"NaN", change(func(d *ml.Dataset) { d.X[9] = math.NaN() }), ml.FitOptions{Kind: ml.Forest}, "row 3: "},
 		{"values missing", change(func(d *ml.Dataset) { d.X = d.X[:599] }), ml.FitOptions{Kind: ml.Forest}, "599 values"},
 		{"a data set without a task", &ml.Dataset{}, ml.FitOptions{Kind: ml.KNN}, "NewTask"},
-		{"values too large for an svm", change(func(d *ml.Dataset) { d.X[4] = 1e200 }), ml.FitOptions{Kind: ml.SVM}, "row 1: sepal_length"},
-		{"values too large for a tree", change(func(d *ml.Dataset) { d.X[4] = 1.7e308 }), ml.FitOptions{Kind: ml.Tree}, "row 1: sepal_length"},
+		{"values too large for an svm", change(func(d *ml.Dataset) { d.X[4] = 1e200 }), ml.FitOptions{Kind: ml.SVM}, "row 2: sepal_length"},
+		{"values too large for a tree", change(func(d *ml.Dataset) { d.X[4] = 1.7e308 }), ml.FitOptions{Kind: ml.Tree}, "row 2: sepal_length"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			m, err := ml.Fit(t.Context(), c.d, c.o)

@@ -71,7 +71,7 @@ func fitSVM(ctx context.Context, task Task, d *Dataset, o FitOptions) (Model, er
 		}
 	}
 	x := scaled(d, scale)
-	if err := checkKernel(task, x); err != nil {
+	if err := checkKernel(d, x); err != nil {
 		return nil, err
 	}
 	if s.kernel.rbf {
@@ -88,11 +88,12 @@ func fitSVM(ctx context.Context, task Task, d *Dataset, o FitOptions) (Model, er
 }
 
 // checkKernel refuses values whose inner products overflow.
-func checkKernel(task Task, x []float64) error {
+func checkKernel(d *Dataset, x []float64) error {
+	features := d.Task.Features
 	for i, v := range x {
 		if math.Abs(v) > maxSVMValue {
-			f := i % len(task.Features)
-			return fmt.Errorf("%w: row %d: %s is %v, too large for an svm; scale the column down", ErrData, i/len(task.Features), task.Features[f], v)
+			row, f := i/len(features), i%len(features)
+			return fmt.Errorf("%w: %s: %s is %v, too large for an svm; scale the column down", ErrData, d.place(row), features[f], v)
 		}
 	}
 	return nil

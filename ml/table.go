@@ -18,6 +18,7 @@ type table struct {
 	index  map[string]int
 	lines  []int // by label: the line of its first row
 	counts []int
+	at     []int // by row: its line
 }
 
 func newTable(h *header) *table {
@@ -31,7 +32,7 @@ func newTable(h *header) *table {
 	return t
 }
 
-// add reads one record. c is asked for lines only when there is something to say.
+// add reads one record.
 func (t *table) add(rec []string, c *csv.Reader) error {
 	if len(rec) != len(t.h.names) {
 		line, _ := c.FieldPos(0)
@@ -55,6 +56,8 @@ func (t *table) add(rec []string, c *csv.Reader) error {
 		}
 		row[t.h.place[i]] = v
 	}
+	line, _ := c.FieldPos(0)
+	t.at = append(t.at, line)
 	return t.addLabel(rec[t.h.label], c)
 }
 
@@ -139,7 +142,7 @@ func (t *table) dataset(o CSVOptions) (*Dataset, error) {
 		return nil, fmt.Errorf("%w: the file has a header and no rows", ErrData)
 	}
 	if t.h.task != nil {
-		return &Dataset{Task: *t.h.task, X: slices.Clip(t.x), Y: t.y}, nil
+		return &Dataset{Task: *t.h.task, X: slices.Clip(t.x), Y: t.y, lines: t.at}, nil
 	}
 	column := t.h.names[t.h.label]
 	if len(t.labels) == 1 {
@@ -157,7 +160,7 @@ func (t *table) dataset(o CSVOptions) (*Dataset, error) {
 	for i, k := range t.y {
 		t.y[i] = order[t.labels[k]]
 	}
-	return &Dataset{Task: task, X: slices.Clip(t.x), Y: t.y}, nil
+	return &Dataset{Task: task, X: slices.Clip(t.x), Y: t.y, lines: t.at}, nil
 }
 
 // enough wants two rows of each label: one to learn from and one to hold out.

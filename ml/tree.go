@@ -38,8 +38,8 @@ func fitTree(ctx context.Context, task Task, d *Dataset, o FitOptions) (Model, e
 		// golearn adds two values before it halves the sum; infinity would crash it.
 		if math.Abs(v) > math.MaxFloat64/2 {
 			f := i % len(task.Features)
-			return nil, fmt.Errorf("%w: row %d: %s is %v, too large for a tree; scale the column down",
-				ErrData, i/len(task.Features), task.Features[f], v)
+			return nil, fmt.Errorf("%w: %s: %s is %v, too large for a tree; scale the column down",
+				ErrData, d.place(i/len(task.Features)), task.Features[f], v)
 		}
 	}
 	// golearn's CART wants the class as a float. Classes are numbered from 1, because it
