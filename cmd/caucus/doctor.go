@@ -107,8 +107,10 @@ func (d *doctorReport) add(severity, id, about, sentence, remedy string) {
 // ownVersion says if this program is another version than the node that it asked.
 func (a *app) ownVersion(r *api.DoctorReply) []api.Finding {
 	if own := thisBuild().Version; own != r.Version {
-		return []api.Finding{{ID: "version.program", Severity: api.SeverityWarn, Sentence: fmt.Sprintf("This program is version %s, and the node that it asked %s.", own, oneLine(r.Version)),
-			Remedy: "start the node again with this program, or ask with the other"}}
+		return []api.Finding{{
+			ID: "version.program", Severity: api.SeverityWarn, Sentence: fmt.Sprintf("This program is version %s, and the node that it asked %s.", own, oneLine(r.Version)),
+			Remedy: "start the node again with this program, or ask with the other",
+		}}
 	}
 	return nil
 }
