@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 )
 
 // prompter asks questions on standard output, as Python's input() does, and reads the
@@ -34,9 +35,14 @@ func (a *app) newPrompter(ctx context.Context, asJSON bool) *prompter {
 	go func() {
 		s := bufio.NewScanner(a.in)
 		s.Buffer(nil, maxLine)
-		for s.Scan() {
+		for first := true; s.Scan(); first = false {
+			text := s.Text()
+			if first {
+				// Windows' editors put a byte order mark before what is then piped here.
+				text = strings.TrimPrefix(text, "\ufeff")
+			}
 			select {
-			case p.lines <- line{text: s.Text()}:
+			case p.lines <- line{text: text}:
 			case <-ctx.Done():
 				return
 			}

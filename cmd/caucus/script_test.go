@@ -84,6 +84,7 @@ func TestScripts(t *testing.T) {
 				e.Setenv(name, u)
 			}
 			e.Setenv("HOME", e.WorkDir)
+			e.Setenv("MARK", "\ufeff")
 			e.Setenv("NO_PROXY", "*")
 			e.Setenv("GORACE", raceOptions)
 			return nil
