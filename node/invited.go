@@ -149,7 +149,7 @@ func (inv *invited) ofModels(kinds, labels []string) (*invited, error) {
 	for _, k := range kinds {
 		if !slices.Contains(there, k) {
 			slices.Sort(there)
-			return nil, api.Problemf(api.BadInput, "no member of this task has the model %q; there are %s", k, strings.Join(there, ", "))
+			return nil, api.Problemf(api.BadInput, "no member of this task has the model %q; %s", k, thereAre(there))
 		}
 	}
 	out.digest = digestOf(out.peers)

@@ -81,10 +81,18 @@ func whom(v *cluster.View, text string, removed bool) (id identity.ID, shown str
 	}
 	if len(known) > 0 {
 		slices.Sort(known)
-		there = "there are " + strings.Join(known, ", ")
+		there = thereAre(known)
 	}
 	return "", "", api.Problemf(api.BadInput, "there is no %s %q to %s; %s",
 		map[bool]string{false: "member", true: "removed node"}[removed], clean(text), map[bool]string{false: "remove", true: "take back"}[removed], there)
+}
+
+// thereAre lists what a person may name instead; there is at least one.
+func thereAre(names []string) string {
+	if len(names) == 1 {
+		return "there is only " + names[0]
+	}
+	return "there are " + strings.Join(names, ", ")
 }
 
 func nameAndID(m *cluster.Member) string {

@@ -111,7 +111,11 @@ func (a *app) showScores(r *assess.Report) {
 		if m.Follows != "" {
 			why += " follows " + nameIn(r, m.Follows)
 		}
-		fmt.Fprintf(a.out, "   %s\n", s.dim(shorten(why+": "+oneLine(m.Reason), terminalWidth-3)))
+		why += ": "
+		if strings.HasPrefix(m.Reason, why[:len(why)-2]+" ") {
+			why = "" // "em needs 5 different models" names the method itself
+		}
+		fmt.Fprintf(a.out, "   %s\n", s.dim(shorten(why+oneLine(m.Reason), terminalWidth-3)))
 	}
 	for _, n := range notes {
 		fmt.Fprintf(a.out, "%s\n", s.yellow(wrapWords("Note: "+n+".", terminalWidth)))
