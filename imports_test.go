@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -89,6 +90,24 @@ func TestImportsPointOneWay(t *testing.T) {
 			if other, ours := strings.CutPrefix(imp, "caucus/"); ours && !covers(allowed, other) {
 				t.Errorf("%s imports %s; it may import %v", room, other, allowed)
 			}
+		}
+	}
+}
+
+func TestTheArchitectureNamesEveryPackage(t *testing.T) {
+	const path = "docs/architecture.md"
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(b)
+	for room, others := range mayImport {
+		if !strings.Contains(text, "| `"+room+"` | ") {
+			t.Errorf("%s has no row for the package %s", path, room)
+		}
+		row := "| `" + room + "` | `" + strings.Join(others, "`, `") + "` |\n"
+		if len(others) > 0 && !strings.Contains(text, row) {
+			t.Errorf("%s lacks, under what may import what: %s", path, row)
 		}
 	}
 }
