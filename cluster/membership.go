@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -379,117 +378,6 @@ func (m *Membership) forgetLocked(e *entry, why string) {
 	m.roster.forget(id, sequence, m.now())
 	delete(m.roster.entries, id) // also one that left and would stay on show
 	m.spreader.tombstone(id, sequence)
-}
-
-// Leave says goodbye: the leaving card first, then memberlist's leave. It waits until
-// the others can have heard, or ctx ends.
-func (m *Membership) Leave(ctx context.Context) error {
-	m.mu.Lock()
-	if m.stopped {
-		m.mu.Unlock()
-		return ErrStopped
-	}
-	first := !m.leaving
-	m.leaving = true
-	var err error
-	if first {
-		if err = m.signLocked(true); err == nil {
-			m.publishLocked()
-		}
-	}
-	m.mu.Unlock()
-	if err != nil {
-		return fmt.Errorf("cluster: %w", err)
-	}
-	within := func() time.Duration {
-		d := 2 * m.timing.announce
-		if end, ok := ctx.Deadline(); ok {
-			d = min(d, time.Until(end))
-		}
-		return max(d, time.Millisecond)
-	}
-	done := make(chan error, 1)
-	if !m.run(func() {
-		// memberlist panics if Leave comes after its Shutdown, which it may where ctx ended first.
-		defer func() {
-			if p := recover(); p != nil {
-				done <- ErrStopped
-			}
-		}()
-		// Everybody with a session hears it now; the rest by gossip.
-		m.tellAll(m.card.Load().Signed)
-		err := m.gossip.UpdateNode(within())
-		done <- errors.Join(err, m.gossip.Leave(within()))
-	}) {
-		return ErrStopped
-	}
-	select {
-	case err := <-done:
-		if err != nil {
-			return fmt.Errorf("cluster: left, but perhaps not everybody heard it: %w", err)
-		}
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("cluster: left, but perhaps not everybody heard it: %w", ctx.Err())
-	}
-}
-
-// Shutdown closes sessions and files and waits for all goroutines. It may be called without Leave.
-func (m *Membership) Shutdown() error {
-	m.stopOnce.Do(func() {
-		m.mu.Lock()
-		m.stopped = true
-		m.mu.Unlock()
-		m.cancel() // dials and waits end first, for they call into what is closed next
-		m.locator.chooser.Close()
-		m.outside.CloseIdleConnections()
-		m.stopErr = errors.Join(m.gossip.Shutdown(), m.sessions.Close())
-		m.wg.Wait()
-		m.kick(m.kickSave) // whatever the others left unsaved
-		<-m.saved
-		if m.evidence != nil {
-			m.stopErr = errors.Join(m.stopErr, m.evidence.log.Close())
-		}
-		if m.store != nil {
-			m.stopErr = errors.Join(m.stopErr, m.store.close())
-		}
-	})
-	return m.stopErr
-}
-
-// SetAside returns the names of the damaged files of the state folder that were renamed when the
-// node started, and begun anew. What was in them comes back from the other members.
-func (m *Membership) SetAside() []string {
-	var names []string
-	if m.store != nil && m.store.aside != "" {
-		names = append(names, filepath.Base(m.store.aside))
-	}
-	if m.evidence != nil {
-		if path := m.evidence.log.SetAside(); path != "" {
-			names = append(names, filepath.Base(path))
-		}
-	}
-	return names
-}
-
-// StorageError returns why the roster or the evidence could not be saved the last time, or nil.
-func (m *Membership) StorageError() error {
-	m.mu.Lock()
-	err := m.storageErr
-	m.mu.Unlock()
-	if m.evidence != nil {
-		_, evidence := m.evidence.log.Unwritten()
-		err = errors.Join(err, evidence)
-	}
-	return err
-}
-
-// Unsaved returns how many times the roster and the evidence could not be written since the start.
-func (m *Membership) Unsaved() (roster, evidence uint64) {
-	if m.evidence != nil {
-		evidence, _ = m.evidence.log.Unwritten()
-	}
-	return m.storageErrs.Load(), evidence
 }
 
 // kick puts the token into a channel that holds one.

@@ -3,7 +3,9 @@ package cluster
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"maps"
+	"path/filepath"
 	"time"
 
 	"caucus/cluster/identity"
@@ -114,4 +116,39 @@ func (m *Membership) restore(s saved) {
 		m.restored = m.restored || id != m.self
 	}
 	m.log.Info("roster read from disk", "members", len(m.roster.entries))
+}
+
+// SetAside returns the names of the damaged files of the state folder that were renamed when the
+// node started, and begun anew. What was in them comes back from the other members.
+func (m *Membership) SetAside() []string {
+	var names []string
+	if m.store != nil && m.store.aside != "" {
+		names = append(names, filepath.Base(m.store.aside))
+	}
+	if m.evidence != nil {
+		if path := m.evidence.log.SetAside(); path != "" {
+			names = append(names, filepath.Base(path))
+		}
+	}
+	return names
+}
+
+// StorageError returns why the roster or the evidence could not be saved the last time, or nil.
+func (m *Membership) StorageError() error {
+	m.mu.Lock()
+	err := m.storageErr
+	m.mu.Unlock()
+	if m.evidence != nil {
+		_, evidence := m.evidence.log.Unwritten()
+		err = errors.Join(err, evidence)
+	}
+	return err
+}
+
+// Unsaved returns how many times the roster and the evidence could not be written since the start.
+func (m *Membership) Unsaved() (roster, evidence uint64) {
+	if m.evidence != nil {
+		evidence, _ = m.evidence.log.Unwritten()
+	}
+	return m.storageErrs.Load(), evidence
 }
