@@ -98,5 +98,8 @@ func (b *chainBuilder) finish() (*chain, error) {
 	if head.first() != entries[0].Sequence {
 		return nil, fmt.Errorf("it begins with record %d and should begin with %d", entries[0].Sequence, head.first())
 	}
+	if why := contradiction(entries[0], head); why != "" { // what lies between them does not show it
+		return nil, errors.New(why)
+	}
 	return &chain{id: chainID{head.Origin, head.Epoch}, entries: entries}, nil
 }

@@ -95,6 +95,38 @@ func TestAChainKeepsNoMoreBytesThanTheLimit(t *testing.T) {
 	}
 }
 
+// TestAChainOfMoreBytesThanTheLimitIsNotPutTogether: no two neighbours in it contradict each other, and yet a log
+// would take its first and last records as a proof against its origin.
+func TestAChainOfMoreBytesThanTheLimitIsNotPutTogether(t *testing.T) {
+	k := newKey(t)
+	votes := bigVotes(t, k)
+	var last *Record
+	var build, within chainBuilder
+	for total := uint64(0); total <= MaxChainBytes; total = last.Total {
+		before := last
+		last = forge(t, k, before, func(r *Record) {
+			r.Classes, r.Votes = 26, votes
+			if r.Total = uint64(r.Size()); before != nil {
+				r.Total += before.Total
+			}
+		})
+		if err := build.add(entryOf(last)); err != nil {
+			t.Fatal(err)
+		}
+		if last.Total <= MaxChainBytes {
+			if err := within.add(entryOf(last)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if _, err := within.finish(); err != nil {
+		t.Errorf("a chain within the limit: %v", err)
+	}
+	if c, err := build.finish(); err == nil || !strings.Contains(err.Error(), "bytes") {
+		t.Errorf("a chain of %d bytes, and the limit is %d: %v, %v", last.Total, MaxChainBytes, c, err)
+	}
+}
+
 func TestANodeThatLostItsEvidenceGoesOnWithoutAFork(t *testing.T) {
 	key := newKey(t)
 	now := time.UnixMilli(1_800_000_000_000)
