@@ -130,6 +130,9 @@ func (r *roster) unfound() {
 // count has a member count from now on.
 func (r *roster) count(e *entry, under uint64) {
 	e.enrolled = under
+	if len(r.founded) >= maxTasks && !r.founded[e.card.Task] {
+		r.unfound() // a member that says another task with each card must not fill the memory
+	}
 	r.founded[e.card.Task] = true
 }
 

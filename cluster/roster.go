@@ -24,6 +24,7 @@ var (
 // Bounds of what is remembered.
 const (
 	maxTombstones = 1024
+	maxTasks      = 512 // twice as many as there can be members
 	maxRefusals   = 64
 )
 
@@ -277,6 +278,11 @@ func (r *roster) sweep(now time.Time, leftFor, goneFor time.Duration) bool {
 		}
 		delete(r.entries, id)
 		changed = true
+	}
+	for t, at := range r.lastForgot {
+		if now.Sub(at) >= leftFor {
+			delete(r.lastForgot, t)
+		}
 	}
 	for id, f := range r.turned {
 		if now.Sub(f.seen) >= leftFor {

@@ -647,3 +647,32 @@ func TestAnEnrolmentUnderACardThatThereIsNotIsNotTakenOver(t *testing.T) {
 		}
 	}
 }
+
+// TestTasksThatAreGoneAreForgottenInTheEnd: a member may say another task with every card that it signs.
+func TestTasksThatAreGoneAreForgottenInTheEnd(t *testing.T) {
+	t.Parallel()
+	who := people(t, 3)
+	r := rosterOf(t, who)
+	for i := range uint64(maxTasks + 50) {
+		c := who[2].card(t, 2+i, func(c *identity.Card) { c.Task = [32]byte{2, byte(i), byte(i >> 8)} })
+		if _, err := r.upsert(c, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		r.enrol()
+		if !r.counts(who[2]) {
+			t.Fatalf("the member does not count with its task %d", i)
+		}
+	}
+	if n := len(r.founded); n > maxTasks {
+		t.Errorf("%d tasks are remembered", n)
+	}
+	if !r.founded[who[0].task] || !r.founded[r.entries[who[2].id()].card.Task] {
+		t.Error("a task that has members may be founded again")
+	}
+	now := time.Now()
+	r.lastForgot[[32]byte{9}], r.lastForgot[[32]byte{8}] = now.Add(-leftFor), now
+	r.sweep(now, leftFor, goneFor)
+	if len(r.lastForgot) != 1 {
+		t.Errorf("%d tasks have lost a member of late, want 1", len(r.lastForgot))
+	}
+}
