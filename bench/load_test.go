@@ -148,8 +148,3 @@ func readAnswer(in *bufio.Reader) (status int, err error) {
 func get(address, path string) []byte {
 	return fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n", path, address)
 }
-
-// post is a keep-alive POST of JSON.
-func post(address, path string, body []byte) []byte {
-	return fmt.Appendf(nil, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", path, address, len(body), body)
-}

@@ -134,16 +134,16 @@ func (s *Sheet) check(b *Batch) error {
 		}
 		for i, y := range said.Labels {
 			if y < -1 || y >= k {
-				return fmt.Errorf("assess: %s says class %d of row %d; the task has %d", what, y, i, k)
+				return fmt.Errorf("assess: %s says class %d of row %d; the task has %d", what, y, i+1, k)
 			}
 		}
 		for i, p := range said.Probabilities {
 			if len(p) != 0 && len(p) != k {
-				return fmt.Errorf("assess: %s gives %d probabilities for row %d; the task has %d labels", what, len(p), i, k)
+				return fmt.Errorf("assess: %s gives %d probabilities for row %d; the task has %d labels", what, len(p), i+1, k)
 			}
 			for _, x := range p {
 				if x < 0 || x > consensus.One {
-					return fmt.Errorf("assess: %s gives the probability %v for row %d", what, x.Float(), i)
+					return fmt.Errorf("assess: %s gives the probability %v for row %d", what, x.Float(), i+1)
 				}
 			}
 		}
@@ -151,7 +151,7 @@ func (s *Sheet) check(b *Batch) error {
 	}
 	for i, y := range b.Actual {
 		if y < 0 || y >= k {
-			return fmt.Errorf("assess: row %d is of class %d; the task has %d", i, y, k)
+			return fmt.Errorf("assess: row %d is of class %d; the task has %d", i+1, y, k)
 		}
 	}
 	seen := map[string]bool{}
@@ -169,7 +169,7 @@ func (s *Sheet) check(b *Batch) error {
 		}
 		for row := range v.Labels {
 			if x := vote(v, row); x.Outcome == consensus.OK && x.Check(k) != consensus.OK {
-				return fmt.Errorf("assess: the probabilities of %s for row %d have not a sum of 1", v.Name, row)
+				return fmt.Errorf("assess: the probabilities of %s for row %d have not a sum of 1", v.Name, row+1)
 			}
 		}
 	}
