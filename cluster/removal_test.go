@@ -299,9 +299,10 @@ func TestANewTokenIsNotToldToARemovedMemberAndItsOldOneIsNoWayIn(t *testing.T) {
 			t.Errorf("%s was told the new token", x.name)
 		}
 		for _, o := range []*node{ana, cy, away} {
-			if o.m.sessions.Connected(x.id()) || o.state(x) == "alive" {
-				t.Errorf("%s has let %s in: %s", o.name, x.name, o.state(x))
-			}
+			// Who was away may have met the removed one first; it hears of the removal, then ends the session.
+			eventually(t, o.name+" has not let "+x.name+" in", func() bool {
+				return !o.m.sessions.Connected(x.id()) && o.state(x) != "alive"
+			})
 		}
 	}
 }
