@@ -165,10 +165,15 @@ func (l *link) sendAsk(c *call, ask []byte) (id uint64, err error) {
 	endFrame(q.out, start)
 	q.asks += len(q.out) - start
 	c.end = q.written + uint32(len(q.out))
-	// The only question is written at once, which spares the writer a wake-up, if that cannot
-	// block: a peer that does not read must not hold the asker beyond its deadline. Several
-	// are left to the writer, which takes them all in one go.
-	if len(l.pending) == 1 && l.mayInline(0) {
+	// A question that is the only one, as the last few were, is written at once, which spares the
+	// writer a wake-up, if that cannot block: a peer that does not read must not hold the asker
+	// beyond its deadline. Several are left to the writer, which takes them all in one go, and
+	// where there were several lately there soon are again.
+	if len(l.pending) > 1 {
+		l.alone = 0
+	} else if l.alone < aloneBefore {
+		l.alone++
+	} else if l.mayInline(0) {
 		muxed := q.muxed
 		b := q.take()
 		l.mu.Unlock()

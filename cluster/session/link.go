@@ -50,6 +50,7 @@ type link struct {
 	ended    error      // why the link has ended; nil while it lives
 	leaving  error      // why this end said bye; nothing is queued after that
 	pending  map[uint64]*call
+	alone    int // questions in a row that were the only one when they were asked, to aloneBefore
 	lastID   uint64
 	jobs     map[uint64]*job // the peer's questions that are with workers or not all here yet
 	claimed  int             // bytes that the peer's unfinished questions will have

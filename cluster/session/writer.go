@@ -47,6 +47,9 @@ const (
 	// what keeps two readers, each writing answers into a full socket that the
 	// other does not empty, from waiting for one another for ever.
 	maxInline = 32 << 10
+	// aloneBefore is how many questions in a row must have been the only one before the next is
+	// written by whoever asks it.
+	aloneBefore = 8
 	// bulkShare is up to what size out is filled with chunks of bulk.
 	bulkShare = 2 * maxChunk
 	// keepBuffer is the largest buffer that is kept for the next time.
