@@ -4,7 +4,6 @@ package bench
 
 import (
 	"bytes"
-	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -45,9 +44,6 @@ func evaluate(t *testing.T, f *table) {
 		times = append(times, float64(time.Since(begin)))
 		if err != nil || !bytes.Contains(out, []byte("1797 rows of digits.csv")) || bytes.Contains(out, []byte("Note: ")) {
 			t.Fatalf("%v\n%s", err, out)
-		}
-		if len(times) == 1 {
-			fmt.Printf("%s\n", out)
 		}
 	}
 	f.atMost("caucus evaluate, 1,797 rows x 64 over five nodes, in all", time.Duration(median(times)).Round(time.Millisecond), 5*time.Second)
