@@ -157,6 +157,7 @@ func (a *app) showTrio(t *trio, cards []*api.CardReply, row []float64, reply *ap
 	showConsensus(w, reply, "  ", s)
 	fmt.Fprintf(w, "\nAsk any of them yourself, in another terminal:\n\n  %s\n", s.cyan(curlLine(local(t.nodes[0].Addr()), row)))
 	fmt.Fprintf(w, "  %s\n", s.cyan(a.self+caucusLine(portOf(t.nodes[0].Addr()), row)))
+	fmt.Fprintf(w, "\nOr watch them in a browser: %s\n", s.cyan("http://"+local(t.nodes[0].Addr())+"/"))
 	fmt.Fprintf(w, "\n%s\n", s.dim("Ctrl-C stops all three."))
 }
 
