@@ -404,15 +404,9 @@ func evil(t testing.TB, b *node) (conn io.ReadWriteCloser, id identity.ID) {
 	return g.conn, m.id
 }
 
-func TestAPeerThatAsksAndDoesNotReadIsCutOff(t *testing.T) {
-	b := start(t, func(c *Config) {
-		c.Responder = responder{
-			quick: func([]byte) bool { return true },
-			answer: func(_ context.Context, _ identity.ID, _, dst []byte) []byte {
-				return append(dst, make([]byte, maxChunk)...)
-			},
-		}
-	})
+// askUntilCutOff has b asked without end by a peer that reads no answer, until b ends the link.
+func askUntilCutOff(t *testing.T, b *node) {
+	t.Helper()
 	conn, id := evil(t, b)
 	var err error
 	for n := uint64(1); err == nil; n++ {
@@ -424,6 +418,18 @@ func TestAPeerThatAsksAndDoesNotReadIsCutOff(t *testing.T) {
 	if got := <-b.down; got != id {
 		t.Errorf("down: %s", got)
 	}
+}
+
+func TestAPeerThatAsksAndDoesNotReadIsCutOff(t *testing.T) {
+	b := start(t, func(c *Config) {
+		c.Responder = responder{
+			quick: func([]byte) bool { return true },
+			answer: func(_ context.Context, _ identity.ID, _, dst []byte) []byte {
+				return append(dst, make([]byte, maxChunk)...)
+			},
+		}
+	})
+	askUntilCutOff(t, b)
 	if !strings.Contains(b.log.String(), "asks and does not read") {
 		t.Errorf("log:\n%s", b.log.String())
 	}
@@ -438,17 +444,7 @@ func TestAPeerThatAsksSlowlyAndDoesNotReadIsCutOff(t *testing.T) {
 			return append(dst, make([]byte, maxChunk)...)
 		}}
 	})
-	conn, id := evil(t, b)
-	var err error
-	for n := uint64(1); err == nil; n++ {
-		ask := binary.BigEndian.AppendUint64(beginFrame(nil, frameAsk), n)
-		ask = append(ask, 0, 0, 0, 0)
-		endFrame(ask, 0)
-		_, err = conn.Write(ask)
-	}
-	if got := <-b.down; got != id {
-		t.Errorf("down: %s", got)
-	}
+	askUntilCutOff(t, b)
 	const sockets = 16 << 20 // more than they hold
 	if got := answered.Load() * maxChunk; got > maxStuck+maxJobs*maxChunk+sockets {
 		t.Errorf("%d bytes were computed for a peer that does not read", got)

@@ -14,14 +14,7 @@ import (
 
 func reportOf(t *testing.T, m assesstest.Made, o assess.Options) *assess.Report {
 	t.Helper()
-	s, err := m.Sheet()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if o.Resamples == 0 {
-		o.Resamples = assess.MinResamples
-	}
-	r, err := s.Report(o)
+	r, err := m.Report(o)
 	if err != nil {
 		t.Fatal(err)
 	}

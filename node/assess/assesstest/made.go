@@ -40,6 +40,19 @@ func (m Made) Name(i int) string {
 	return fmt.Sprintf("m%d", i)
 }
 
+// Report counts the sheet, with the fewest resamples that are taken where o names none: enough
+// for what is not about intervals.
+func (m Made) Report(o assess.Options) (*assess.Report, error) {
+	s, err := m.Sheet()
+	if err != nil {
+		return nil, err
+	}
+	if o.Resamples == 0 {
+		o.Resamples = assess.MinResamples
+	}
+	return s.Report(o)
+}
+
 // Sheet returns the votes on all rows. The node's answers are those of the majority.
 func (m Made) Sheet() (*assess.Sheet, error) {
 	r := rand.New(rand.NewPCG(m.Seed, 1))

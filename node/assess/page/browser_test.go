@@ -136,14 +136,7 @@ func (b *tab) clean() {
 // write makes the page of a made-up cluster and returns its file.
 func write(t *testing.T, name string, m assesstest.Made, o assess.Options) string {
 	t.Helper()
-	s, err := m.Sheet()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if o.Resamples == 0 {
-		o.Resamples = assess.MinResamples
-	}
-	r, err := s.Report(o)
+	r, err := m.Report(o)
 	if err != nil {
 		t.Fatal(err)
 	}
