@@ -43,6 +43,7 @@ var mayImport = map[string][]string{
 	"cluster/memnet":         {},
 	"internal/testlog":       {},
 	"internal/testkey":       {"cluster/identity"},
+	"internal/browsertest":   {},
 	"node/api/apitest":       {},
 	"node/assess/assesstest": {"ml", "node/assess", "node/consensus"},
 	"node/nodetest":          {"ml", "node", "node/api", "node/consensus", "cluster", "cluster/..."},

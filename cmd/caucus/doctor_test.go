@@ -8,8 +8,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -104,19 +102,11 @@ func TestTheDoctorExaminesNodes(t *testing.T) {
 		t.Errorf("painted:\n%s\nplain:\n%s", bare, plain)
 	}
 	// From another machine it needs the key, as other commands do.
-	target, err := url.Parse(nodes[0].URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	tunnel := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
-		r.SetURL(target)
-		r.SetXForwarded()
-	}})
-	t.Cleanup(tunnel.Close)
-	if code, stdout, stderr := p.run(style{}, "--node", tunnel.URL); code == 0 || stdout != "" || !strings.Contains(stderr, "Authorization") {
+	tunnel := nodetest.Tunnel(t, nodes[0].URL)
+	if code, stdout, stderr := p.run(style{}, "--node", tunnel); code == 0 || stdout != "" || !strings.Contains(stderr, "Authorization") {
 		t.Errorf("%d %q %q", code, stdout, stderr)
 	}
-	p.says(tunnel.URL+"#"+token.String(), 1, `/consensus fails here`)
+	p.says(tunnel+"#"+token.String(), 1, `/consensus fails here`)
 }
 
 func TestTheDoctorIsOfUseWithoutANode(t *testing.T) {

@@ -5,8 +5,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -189,28 +187,20 @@ func TestWithoutTheTokenTheRestIsMeasuredAllTheSame(t *testing.T) {
 		t.Fatal(err)
 	}
 	members := nodetest.Start(t, 2, func(_ int, cfg *node.Config) { cfg.Token = &token })
-	target, err := url.Parse(members[0].URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	proxy := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
-		r.SetURL(target)
-		r.SetXForwarded()
-	}})
-	t.Cleanup(proxy.Close)
+	proxy := nodetest.Tunnel(t, members[0].URL)
 
-	e := evaluated(t, proxy.URL, manyIrises(t, 1), "--method", "soft")
+	e := evaluated(t, proxy, manyIrises(t, 1), "--method", "soft")
 	if len(e.Methods) != 2 || e.Methods[0].Method != "majority" || !e.Methods[0].Recounted || e.Methods[1].Method != "soft" || e.Methods[1].Recounted || e.Methods[1].Accuracy < 0.9 {
 		t.Errorf("%+v", e.Methods)
 	}
 	if e.Overlap.Known || len(e.Notes) != 2 || !strings.Contains(e.Notes[0], "did not say what the members weigh") || !strings.Contains(e.Notes[1], "is not known") {
 		t.Errorf("%q", e.Notes)
 	}
-	code, _, stderr := here(t, "evaluate", "--unseen", "--node", proxy.URL, "--data", manyIrises(t, 1))
+	code, _, stderr := here(t, "evaluate", "--unseen", "--node", proxy, "--data", manyIrises(t, 1))
 	if code != exitUsage || !strings.Contains(stderr, "--token-file") {
 		t.Errorf("exit code %d\n%s", code, stderr)
 	}
-	if e = evaluated(t, proxy.URL+"#"+token.String(), manyIrises(t, 1)); len(e.Methods) != 5 || len(e.Notes) != 0 {
+	if e = evaluated(t, proxy+"#"+token.String(), manyIrises(t, 1)); len(e.Methods) != 5 || len(e.Notes) != 0 {
 		t.Errorf("with the token: %d methods, notes %q", len(e.Methods), e.Notes)
 	}
 }

@@ -27,7 +27,7 @@ func TestInABrowserFromElsewhereTheJoinLineOpensThePageAndAnythingElseDoesNot(t 
 	chromium(t)
 	token, other := newToken(t), newToken(t)
 	m := nodetest.StartOne(t, 0, unhurried, func(_ int, cfg *node.Config) { cfg.Token = &token })
-	tunnel := elsewhere(t, m.URL)
+	tunnel := nodetest.Tunnel(t, m.URL)
 	b := open(t, tunnel+"/", 1280)
 	shut := `!document.getElementById("door").hidden && document.getElementById("main").hidden`
 	b.wait(shut)
@@ -76,13 +76,11 @@ func TestInABrowserFromElsewhereTheJoinLineOpensThePageAndAnythingElseDoesNot(t 
 		t.Errorf("the address is %s", strings.ReplaceAll(at, token.String(), "TOKEN"))
 	}
 	for _, x := range []*browser{b, c} {
-		x.mu.Lock()
-		for i, r := range x.requests {
+		for i, r := range x.Requests() {
 			if !strings.HasPrefix(r, tunnel+"/") || strings.Contains(strings.SplitN(r, "#", 2)[0], token.String()) {
 				t.Errorf("request %d went to %s", i, strings.ReplaceAll(r, token.String(), "TOKEN"))
 			}
 		}
-		x.mu.Unlock()
 	}
 
 	// What the browser makes of a token is what the node expects.

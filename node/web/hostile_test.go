@@ -120,12 +120,10 @@ func TestInABrowserNamesThatAreMarkupAndURLsThatAreCodeDoNothing(t *testing.T) {
 			t.Errorf("in #%s the markup is not shown as the text that it is", place)
 		}
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if len(b.dialogs) > 0 {
-		t.Errorf("dialogs: %q", b.dialogs)
+	if dialogs := b.Dialogs(); len(dialogs) > 0 {
+		t.Errorf("dialogs: %q", dialogs)
 	}
-	for _, r := range b.requests {
+	for _, r := range b.Requests() {
 		if !strings.HasPrefix(r, server.URL+"/") {
 			t.Errorf("a request left for %s", r)
 		}

@@ -190,7 +190,7 @@ func TestScreenshotsOfTheDoor(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := nodetest.StartOne(t, 0, func(_ int, cfg *node.Config) { cfg.Token = &token })
-	b := open(t, elsewhere(t, m.URL)+"/", 1280)
+	b := open(t, nodetest.Tunnel(t, m.URL)+"/", 1280)
 	b.wait(`!document.getElementById("door").hidden`)
 	b.one("door", "light", 1280, part{})
 	b.one("door-phone", "dark", 390, part{})

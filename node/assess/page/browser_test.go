@@ -5,21 +5,16 @@ import (
 	"fmt"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
-	cdplog "github.com/chromedp/cdproto/log"
-	"github.com/chromedp/cdproto/network"
-	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 
+	"caucus/internal/browsertest"
 	"caucus/node/assess"
 	"caucus/node/assess/assesstest"
 	"caucus/node/assess/page"
@@ -28,44 +23,19 @@ import (
 // patience is no expectation: a loaded machine is slow.
 const patience = 4 * time.Minute
 
-// tab is a tab of a headless Chromium that notes what should not happen.
+// tab is a tab that shows a report.
 type tab struct {
+	*browsertest.Tab
 	t   *testing.T
 	ctx context.Context
-
-	mu       sync.Mutex // guards the rest
-	console  []string
-	requests []string
 }
 
-func chromium(t *testing.T) string {
-	t.Helper()
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "chrome"} {
-		if path, err := exec.LookPath(name); err == nil {
-			return path
-		}
-	}
-	t.Skip("no Chromium on this machine (Debian: apt-get install chromium); the page is not looked at in a browser")
-	return ""
-}
+func chromium(t *testing.T) string { return browsertest.Chromium(t) }
 
 func open(t *testing.T, path string, width int64, scheme string) *tab {
 	t.Helper()
-	options := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]),
-		chromedp.ExecPath(chromium(t)), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(t.TempDir()))
-	ctx, cancel := chromedp.NewExecAllocator(context.Background(), options...)
-	t.Cleanup(cancel)
-	ctx, cancel = chromedp.NewContext(ctx)
-	t.Cleanup(cancel)
-	if err := chromedp.Do(ctx); err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel = context.WithTimeout(ctx, patience)
-	t.Cleanup(cancel)
-	b := &tab{t: t, ctx: ctx}
-	if err := chromedp.Listen(ctx, b.note); err != nil {
-		t.Fatal(err)
-	}
+	started := browsertest.Start(t, patience)
+	b := &tab{started, t, started.Ctx}
 	b.show(path, width, scheme)
 	return b
 }
@@ -84,53 +54,20 @@ func (b *tab) show(path string, width int64, scheme string) {
 	b.do(chromedp.EmulateViewport(width, 900), chromedp.Navigate("file://"+path))
 }
 
-func (b *tab) note(event any) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	switch e := event.(type) {
-	case *runtime.EventConsoleAPICalled:
-		b.console = append(b.console, fmt.Sprint(e.Type))
-	case *runtime.EventExceptionThrown:
-		b.console = append(b.console, e.ExceptionDetails.Text)
-	case *cdplog.EventEntryAdded:
-		b.console = append(b.console, fmt.Sprint(e.Entry.Level, " ", e.Entry.Text, " ", e.Entry.URL))
-	case *network.EventRequestWillBeSent:
-		b.requests = append(b.requests, e.Request.URL)
-	}
-}
-
 func (b *tab) do(steps ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
-	if err := chromedp.Do(b.ctx, steps...); err != nil {
-		b.t.Fatal(err)
-	}
+	b.Do(steps...)
 }
 
 func eval[T any](b *tab, expression string) T {
 	b.t.Helper()
-	v, err := chromedp.Run(b.ctx, chromedp.Evaluate[T](expression))
-	if err != nil {
-		b.t.Fatalf("%s: %v", expression, err)
-	}
-	return v
+	return browsertest.Eval[T](b.Tab, expression)
 }
 
-// clean checks that the console is empty and that nothing but the file was asked for.
+// clean checks that the page did nothing amiss, and that nothing but the file was asked for.
 func (b *tab) clean() {
 	b.t.Helper()
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for _, line := range b.console {
-		b.t.Errorf("on the console: %s", line)
-	}
-	if len(b.requests) == 0 {
-		b.t.Error("no request was seen, not even that for the page")
-	}
-	for _, r := range b.requests {
-		if u, err := url.Parse(r); err != nil || u.Scheme != "file" && u.Scheme != "data" {
-			b.t.Errorf("a request left for %s", r)
-		}
-	}
+	b.Clean(1, func(u *url.URL) bool { return u.Scheme == "file" || u.Scheme == "data" })
 }
 
 // write makes the page of a made-up cluster and returns its file.
