@@ -94,7 +94,8 @@ func TestInABrowserEveryControlHasANameAndIsReachedByKeyboard(t *testing.T) {
 	b := open(t, members[0].URL+"/", 1280)
 	b.wait(drawn)
 	b.do(chromedp.Click(chromedp.CSS("#submit")))
-	b.wait(`document.querySelector(".round-list summary")`)
+	// All of what a round brings is there: labels to give under the answer and in the review queue.
+	b.wait(`document.querySelector(".round-list summary") && document.querySelector("#truth .picker button")`)
 
 	tree, err := chromedp.Run(b.ctx, func(ctx context.Context, t *chromedp.Target) (accessibility.GetFullAXTreeResult, error) {
 		return cdp.Call(ctx, t, accessibility.GetFullAXTree, accessibility.GetFullAXTreeParams{})
@@ -125,12 +126,18 @@ func TestInABrowserEveryControlHasANameAndIsReachedByKeyboard(t *testing.T) {
 
 	eval[any](b, `document.querySelectorAll("details").forEach((d) => d.open = true); document.activeElement.blur(); getSelection().removeAllRanges(); scrollTo(0, 0); 1`)
 	eval[any](b, `window.met = new Set(); document.addEventListener("focusin", (e) => met.add(e.target)); 1`)
-	eval[any](b, `document.querySelector(".skip").focus(); 1`)
 	const controlsOf = `[...document.querySelectorAll("a[href], button, input, select, summary, [tabindex='0']")].filter((c) => c.checkVisibility())`
-	for range eval[int](b, controlsOf+`.length`) + 5 {
-		b.do(chromedp.KeyEvent("\t"))
+	var missed []string
+	for range 4 { // the page goes on meanwhile: what came late is met on the next way through
+		eval[any](b, `document.querySelector(".skip").focus(); 1`)
+		for range eval[int](b, controlsOf+`.length`) + 5 {
+			b.do(chromedp.KeyEvent("\t"))
+		}
+		if missed = eval[[]string](b, controlsOf+`.filter((c) => !met.has(c)).map((c) => c.outerHTML.slice(0, 80))`); len(missed) == 0 {
+			break
+		}
 	}
-	if missed := eval[[]string](b, controlsOf+`.filter((c) => !met.has(c)).map((c) => c.outerHTML.slice(0, 80))`); len(missed) > 0 {
+	if len(missed) > 0 {
 		t.Errorf("the Tab key does not reach %q", missed)
 	}
 	// Enter in a field asks.
